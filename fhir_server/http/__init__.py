@@ -1,0 +1,1 @@
+"""HTTP: negotiation, conditional headers, errors to OperationOutcome, routing, OpenAPI."""

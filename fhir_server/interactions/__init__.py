@@ -1,0 +1,1 @@
+"""One FHIR interaction per file."""

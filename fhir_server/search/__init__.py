@@ -1,0 +1,1 @@
+"""Search: parameters to a query tree; resources to index values."""

@@ -1,0 +1,34 @@
+"""Index rows: what a resource is found by, as plain tuples that a store files in its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Rows:
+    """All index values of one resource. The first member of each tuple is the index key (``Param.key``).
+
+    ``tok``: (key, system, code), '' where absent; uris and canonicals have system ''
+    (a canonical ``url|version`` gives (key, '', url) and (key, version, url)).
+    ``str``: (key, normalised, exact). ``dat``: (key, low, high) in microseconds.
+    ``qty``: (key, low, high, system, code), numbers with '' and ''.
+    ``ref``: (key, type, id) of resources of this server. ``geo``: (key, latitude, longitude).
+    ``elements``: (element number, table name, row) of composite components, whose rows
+    have component keys (``code-value-quantity$0``).
+    ``present``: codes of the parameters that have a value (for ``:missing``).
+    ``date``: the primary clinical date in milliseconds, for newest-first order.
+    ``patients``: ids of the Patients in whose compartment the resource is, first the subject.
+    """
+
+    tok: list[tuple[str, str, str]] = field(default_factory=list)
+    str: list[tuple[str, str, str]] = field(default_factory=list)
+    dat: list[tuple[str, int, int]] = field(default_factory=list)
+    qty: list[tuple[str, float, float, str, str]] = field(default_factory=list)
+    ref: list[tuple[str, str, str]] = field(default_factory=list)
+    geo: list[tuple[str, float, float]] = field(default_factory=list)
+    elements: list[tuple[int, str, tuple[Any, ...]]] = field(default_factory=list)
+    present: set[str] = field(default_factory=set)
+    date: int | None = None
+    patients: list[str] = field(default_factory=list)

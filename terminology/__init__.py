@@ -1,0 +1,1 @@
+"""Code systems, value sets and units (pure; knows no HTTP and no store)."""
