@@ -1,0 +1,45 @@
+"""Context: what every interaction and operation is given besides the request; put together in ``app``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from consent import Access
+from fhir_server.settings import Settings
+from fhir_server.store.protocol import Store
+from profiles.issues import Issue
+
+if TYPE_CHECKING:
+    from profiles.definitions import Definitions
+
+    from fhir_server.http.routes import Routes
+    from fhir_server.search.extract import Extractor
+
+
+class Checker(Protocol):
+    """A validator of resources (``profiles.structure.Validator``)."""
+
+    def check(self, resource: dict[str, Any]) -> list[Issue]:
+        """The findings; none when the resource is valid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The effects and tables of one request.
+
+    ``access`` says on whose behalf it runs. ``clock`` gives microseconds since 1970 UTC,
+    ``new_id`` a fresh logical id. ``routes`` is the table of what is registered.
+    """
+
+    store: Store
+    definitions: Definitions
+    extractor: Extractor
+    validator: Checker
+    settings: Settings
+    routes: Routes
+    access: Access
+    clock: Callable[[], int]
+    new_id: Callable[[], str]

@@ -1,0 +1,70 @@
+"""From a Request to its interaction: used by the HTTP shell, and by a batch for each of its entries.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest
+from fhir_server.http.exchange import Pairs, Request, Response
+
+
+def query_pairs(text: str) -> Pairs:
+    """The decoded name-value pairs of a query string or form, in their order.
+
+    Raises BadRequest where the percent-encoding is no UTF-8.
+    """
+    if not text:
+        return []
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=10_000)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise BadRequest(f"The query string cannot be decoded: {error}", "http.url") from None
+
+
+def path_segments(path: str) -> tuple[str, ...]:
+    """The decoded segments of a path below the base; one slash at the end is forgiven."""
+    path = path.removeprefix("/").removesuffix("/")
+    if not path:
+        return ()
+    try:
+        return tuple(unquote(segment, errors="strict") for segment in path.split("/"))
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not UTF-8", "http.url") from None
+
+
+def entry_request(
+    outer: Request,
+    method: str,
+    url: str,
+    resource: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Request:
+    """The Request of a Bundle entry: ``url`` relative to the base of ``outer`` (or absolute below it).
+
+    ``headers`` are those of the entry (if-match, if-none-exist, …, lower case); Prefer is inherited.
+    """
+    url = url.removeprefix(outer.base_url)
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc:
+        raise BadRequest(f"'{url}' is not a URL of this server ({outer.base_url})", "Bundle.entry.request.url")
+    inherited = {name: outer.headers[name] for name in ("prefer",) if name in outer.headers}
+    return Request(
+        method=method,
+        segments=path_segments(parts.path),
+        query=query_pairs(parts.query),
+        headers={**inherited, **(headers or {})},
+        body=b"",
+        base_url=outer.base_url,
+        correlation=outer.correlation,
+        resource=resource,
+    )
+
+
+async def dispatch(request: Request, context: Context) -> Response:
+    """Run the interaction of ``request``. Refusals are raised as FhirError."""
+    return await context.routes.find(request)(request, context)

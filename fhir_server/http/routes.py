@@ -1,0 +1,151 @@
+"""The routing table: what is really registered, read by the dispatcher, the CapabilityStatement and OpenAPI.
+
+https://hl7.org/fhir/R4/http.html#summary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fhir_server.errors import MethodNotAllowed, NotFound
+from fhir_server.http.exchange import Handler, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One interaction at one place.
+
+    ``shape`` is the path below the base with ``{type}``, ``{id}``, ``{version}``, ``{compartment}``
+    and literals, e.g. ``{type}/{id}/_history``; ``name`` the code of the interaction in a
+    CapabilityStatement (``read``, ``search-type`` …) or our own word for what has none.
+    """
+
+    method: str
+    shape: str
+    name: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One FHIR operation, e.g. ``$everything``, at its levels.
+
+    ``types`` are the resource types of the type and instance level (empty: all).
+    ``get`` says whether GET may call it (it changes nothing and its parameters are simple).
+    """
+
+    code: str
+    handler: Handler
+    definition: str
+    system: bool = False
+    type: bool = False
+    instance: bool = False
+    types: frozenset[str] = frozenset()
+    get: bool = True
+
+    def offered(self, level: str, type: str) -> bool:
+        """Whether it exists at the ``level`` (system, type, instance) for ``type``."""
+        if level == "system":
+            return self.system
+        return (self.type if level == "type" else self.instance) and (not self.types or type in self.types)
+
+
+@dataclass(slots=True)
+class Routes:
+    """The table; ``find`` tells which handler a request goes to and fills in what its path says."""
+
+    resource_types: frozenset[str]
+    routes: tuple[Route, ...]
+    operations: tuple[Operation, ...]
+    _by_shape: dict[str, dict[str, Route]] = field(init=False)
+    _by_code: dict[str, list[Operation]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_shape = {}
+        for route in self.routes:
+            self._by_shape.setdefault(route.shape, {})[route.method] = route
+        self._by_code = {}
+        for operation in self.operations:
+            self._by_code.setdefault(operation.code, []).append(operation)
+
+    def allowed(self, request: Request) -> list[str]:
+        """The methods that the path of ``request`` has."""
+        shape = self._shape(request)
+        if request.operation and shape.endswith("$"):
+            found = self._operations(request, shape)
+            return ["GET", "HEAD", "POST"] if any(o.get for o in found) else ["POST"]
+        methods = self._by_shape.get(shape, {})
+        return [m for method in methods for m in ((method, "HEAD") if method == "GET" else (method,))]
+
+    def find(self, request: Request) -> Handler:
+        """The handler of ``request``, whose type, id, version and operation are set.
+
+        Raises NotFound for an unknown path or type and MethodNotAllowed for a path without the method.
+        """
+        shape = self._shape(request)
+        method = "GET" if request.method == "HEAD" else request.method
+        if shape.endswith("$"):
+            found = self._operations(request, shape)
+            if method == "POST" or (method == "GET" and any(operation.get for operation in found)):
+                return found[0].handler
+            raise MethodNotAllowed(f"Operation ${request.operation} cannot be called with {request.method}")
+        methods = self._by_shape.get(shape)
+        if methods is None:
+            raise NotFound(f"There is nothing at '{'/'.join(request.segments)}'")
+        route = methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(f"{request.method} is not offered at '{shape or '/'}'")
+        return route.handler
+
+    def _operations(self, request: Request, shape: str) -> list[Operation]:
+        level = "instance" if request.id else "type" if request.type else "system"
+        found = [o for o in self._by_code.get(request.operation, ()) if o.offered(level, request.type)]
+        if not found:
+            where = f"on {request.type}" if request.type else "on the whole system"
+            raise NotFound(f"There is no operation ${request.operation} {where} ({level} level)", code="not-supported")
+        return found
+
+    def _shape(self, request: Request) -> str:
+        """The shape of the path; sets type, id, version and operation of ``request``."""
+        segments = request.segments
+        if not segments:
+            return ""
+        first = segments[0]
+        if first not in self.resource_types:
+            return self._special(request, "", segments)
+        request.type = first
+        if len(segments) == 1:
+            return "{type}"
+        second = segments[1]
+        if second[:1] in ("_", "$"):
+            return self._special(request, "{type}/", segments[1:])
+        request.id = second
+        if len(segments) == 2:
+            return "{type}/{id}"
+        third = segments[2]
+        if third == "_history" and len(segments) == 4:
+            request.version = segments[3]
+            return "{type}/{id}/_history/{version}"
+        if third == "*" or third in self.resource_types:
+            request.operation = third
+            return "/".join(("{type}/{id}/{compartment}", *segments[3:]))
+        return self._special(request, "{type}/{id}/", segments[2:])
+
+    def _special(self, request: Request, before: str, rest: tuple[str, ...]) -> str:
+        name = rest[0]
+        if name.startswith("$") and len(rest) == 1:
+            request.operation = name[1:]
+            return before + "$"
+        if not before and name[:1].isupper():
+            raise NotFound(f"'{name}' is not a resource type of FHIR R4", code="not-supported")
+        return before + "/".join(rest)
+
+
+def unique(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """The routes as a table; raises ValueError where two claim the same method and shape."""
+    seen: dict[tuple[str, str], Route] = {}
+    for route in routes:
+        if seen.setdefault((route.method, route.shape), route) is not route:
+            raise ValueError(f"{route.method} {route.shape} is registered twice")
+    return tuple(seen.values())

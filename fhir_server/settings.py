@@ -1,0 +1,88 @@
+"""Settings of a server: from flags, then environment variables ``YIDANG_*``, then the defaults here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; each may be given as ``YIDANG_`` + its name in capitals.
+
+    ``base_url``: the public FHIR base (default: from the Host header).
+    ``body_limit``: most bytes of a request body, also after decompression.
+    ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
+    ``include_max``: most included resources of one page; more come through a continuation link.
+    ``delete_max``: most resources that one conditional delete removes; 1 permits only single matches.
+    ``bundle_max``: most entries of a batch or transaction.
+    ``skip_unchanged``: an update that changes nothing makes no new version.
+    ``referential_integrity``: references to resources that are not in the store are refused.
+    ``handling``: what becomes of unknown search parameters without a Prefer header (strict, lenient).
+    ``cors_origin``: the Access-Control-Allow-Origin sent ('' sends none).
+    ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
+    ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
+    ``zone``: where dates without zone are.
+    """
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    open: bool = False
+    base_url: str = ""
+    body_limit: int = 256 * MB
+    page_size: int = 20
+    page_max: int = 1000
+    include_max: int = 1000
+    delete_max: int = 100
+    bundle_max: int = 20_000
+    skip_unchanged: bool = False
+    referential_integrity: bool = False
+    handling: str = "strict"
+    cors_origin: str = "*"
+    compress_from: int = 1400
+    thread_from: int = 64 * 1024
+    zone: str = "Asia/Shanghai"
+
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+def _convert(name: str, text: str, default: object) -> Any:
+    if isinstance(default, bool):
+        if text.lower() not in _TRUE | _FALSE:
+            raise ValueError(f"{name} must be true or false, not '{text}'")
+        return text.lower() in _TRUE
+    if isinstance(default, int):
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{name} must be a whole number, not '{text}'") from None
+    return Path(text) if isinstance(default, Path) else text
+
+
+def settings_from(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
+    """The settings of ``environment`` overridden by those ``flags`` that are not None.
+
+    Raises ValueError, naming the variable, for a value that cannot be read.
+    """
+    defaults = Settings()
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        variable = f"YIDANG_{field.name.upper()}"
+        if flags.get(field.name) is not None:
+            values[field.name] = flags[field.name]
+        elif variable in environment and field.name != "open":
+            # The development mode is never switched on by an environment that was inherited unseen.
+            values[field.name] = _convert(variable, environment[variable], getattr(defaults, field.name))
+    settings = Settings(**values)
+    if settings.handling not in {"strict", "lenient"}:
+        raise ValueError(f"YIDANG_HANDLING must be strict or lenient, not '{settings.handling}'")
+    return settings
