@@ -194,7 +194,7 @@ class _Reader:
                 if all(item is None for item in value[padded]):
                     del value[padded]
         if frame.attributes:  # the url of an Extension stands between its extensions and its value
-            first = {key: value.pop(key) for key in ("id", "extension") if key in value}
+            first: dict[str, Any] = {key: value.pop(key) for key in ("id", "extension") if key in value}
             value = {**first, **frame.attributes, **value}
         if not value:
             raise self.fail(f"Element {frame.path} is empty")
