@@ -77,3 +77,8 @@ def parse(body: bytes) -> Any:
 def encode(value: Any) -> bytes:
     """Compact UTF-8 JSON of a parsed value, numbers as they were written."""
     return _encoder.encode(value)
+
+
+def raw(text: bytes) -> msgspec.Raw:
+    """A value that ``encode`` writes as these bytes, unexamined."""
+    return msgspec.Raw(text)

@@ -1,0 +1,451 @@
+"""The query tree compiled to SQL over the postings: which rows drive, which are tested.
+
+A search walks one *driver* (postings in newest-first order where there are any) and tests every
+other condition on each of its rows by key. CROSS JOIN keeps SQLite from turning that round.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fhir_server.search import tree
+from fhir_server.search.normalise import normalise
+from fhir_server.search.tree import Node
+from fhir_server.store.sqlite import ranges
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.postings import LISTING
+from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined, marks
+
+FEW = 400  # a list of at most so many rows is short: counting goes no further
+MANY = 2000  # a larger set is not gathered to show its first page
+PROBES = 30  # up to so many referenced resources are looked up one by one
+_NOTHING = Sql("SELECT NULL, NULL WHERE 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tested row stands: SQL expressions of its rid and its sk."""
+
+    rid: str
+    sk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Rows (sk, rid), each rid once. ``sorted`` says that they come in (sk, rid) order."""
+
+    rows: Sql
+    sorted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LidReference(Node):
+    """A chain whose targets are found already: the reference points to one of these numbers."""
+
+    param: tree.Param
+    lids: tuple[int, ...]
+
+
+class Compiler:
+    """Compiles conditions as of one snapshot sequence. Made anew for each search.
+
+    ``text`` gives the rows that match a full-text condition as ``SELECT rid``.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        snapshot: int,
+        text: Callable[[int, tree.Text], Sql],
+        lid: Callable[[str, str], int | None],
+    ) -> None:
+        self._connection = connection
+        self._names = names
+        self._text = text
+        self._lid = lid
+        self.snapshot = snapshot
+
+    # -- conditions on a given row -------------------------------------------------------------
+
+    def test(self, t: int, node: Node, d: Place) -> Sql:
+        """A boolean expression: does the row at ``d``, of type number ``t``, satisfy ``node``?"""
+        match node:
+            case tree.And(nodes):
+                return conjunction(self.test(t, x, d) for x in nodes)
+            case tree.Or(nodes):
+                return disjunction(self.test(t, x, d) for x in nodes)
+            case tree.Not(inner):
+                return self._negated(self.test(t, inner, d))
+            case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
+                rows = self._exact(t, node)
+                if rows is None:
+                    return FALSE
+                table, where = rows
+                tail = Sql(f" AND x.sk={d.sk} AND x.rid={d.rid})")
+                return Sql(f"EXISTS(SELECT 1 FROM {table} x WHERE ") + where + tail
+            case tree.Date(param, _, _, _):
+                p = self._names.param(t, param.key)
+                return (
+                    Sql(f"EXISTS(SELECT 1 FROM dat x WHERE x.rid={d.rid} AND x.p=? AND ", (p,))
+                    + ranges.date_condition(node, "x")
+                    + ")"
+                )
+            case tree.Quantity(param):
+                p, s = self._names.param(t, param.key), self._system(node.system)
+                if s is None and node.system is not None:
+                    return FALSE
+                return (
+                    Sql(f"EXISTS(SELECT 1 FROM qty x WHERE x.rid={d.rid} AND x.p=? AND ", (p,))
+                    + ranges.quantity_condition(node, "x", s)
+                    + ")"
+                )
+            case tree.String(param) if node.mode is not tree.StringMode.EXACT:
+                p = self._names.param(t, param.key)
+                return (
+                    Sql(f"EXISTS(SELECT 1 FROM str x INDEXED BY str_rid WHERE x.rid={d.rid} AND x.p=? AND ", (p,))
+                    + self._string(node)
+                    + ")"
+                )
+            case LidReference(param, lids):
+                p = self._names.param(t, param.key)
+                return Sql(
+                    f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN ({marks(len(lids))}))",
+                    (p, *lids),
+                )
+            case tree.Chain(param, target, inner):
+                p = self._names.param(t, param.key)
+                return (
+                    Sql(f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN (", (p,))
+                    + self.lids(target, inner)
+                    + "))"
+                )
+            case tree.Missing(param, missing):
+                return self._missing(t, param.key, missing, d)
+            case tree.Composite():
+                return self._composite_test(t, node, d)
+            case tree.LastUpdated():
+                return self._last_updated(node, d)
+            case _:
+                return Sql(f"{d.rid} IN (") + self._set(t, node) + ")"
+
+    @staticmethod
+    def _negated(test: Sql) -> Sql:
+        if test == TRUE:
+            return FALSE
+        return TRUE if test == FALSE else Sql("NOT ") + test
+
+    def _missing(self, t: int, key: str, missing: bool, d: Place) -> Sql:
+        bit = self._names.bit(t, key)
+        if bit is None:  # a type with more parameters than bits
+            p = self._names.param(t, key)
+            parts = [f"SELECT rid FROM {table} WHERE p=?" for table in ("tok", "str", "dat", "qty", "link", "geo")]
+            found = Sql(f"{d.rid} IN ({' UNION ALL '.join(parts)})", (p,) * len(parts))
+            return self._negated(found) if missing else found
+        if bit < 0:
+            return TRUE if missing else FALSE
+        return Sql(f"(SELECT y.present>>{bit} & 1 FROM res y WHERE y.rid={d.rid})={0 if missing else 1}")
+
+    def _last_updated(self, node: tree.LastUpdated, d: Place) -> Sql:
+        instant = tree.Date(tree.Param("", ""), node.prefix, node.low, node.high)
+        # A stored instant is the interval of its millisecond.
+        columns = Sql(
+            f"EXISTS(SELECT 1 FROM (SELECT y.time AS low, y.time+1000 AS high FROM res y WHERE y.rid={d.rid})"
+        )
+        return columns + " x WHERE " + ranges.date_condition(instant, "x") + ")"
+
+    def _composite_test(self, t: int, node: tree.Composite, d: Place) -> Sql:
+        first = node.components[0]
+        rows = self._exact(t, first) if isinstance(first, tree.Token | tree.Reference) else None
+        if rows is None:
+            return Sql(f"{d.rid} IN (") + self._composite_set(t, node) + ")"
+        table, where = rows
+        element = Place("e.rid", str(UNDATED))
+        others = conjunction(self.test(t, component, element) for component in node.components[1:])
+        span = Sql(f" AND e.sk={UNDATED} AND e.rid BETWEEN {d.rid}*{ELEMENTS} AND {d.rid}*{ELEMENTS}+{ELEMENTS - 1}")
+        text = where.text.replace("x.", "e.")
+        return Sql(f"EXISTS(SELECT 1 FROM {table} e WHERE {text}", where.args) + span + " AND " + others + ")"
+
+    # -- rows of one condition -----------------------------------------------------------------
+
+    def _system(self, uri: str | None) -> int | None:
+        return None if uri is None else self._names.system(uri)
+
+    def _exact(self, t: int, node: Node) -> tuple[str, Sql] | None:
+        """Table and key condition (alias x) of an equality posting; None when there can be no row."""
+        match node:
+            case tree.Token(param, system, str() as code):
+                p = self._names.param(t, param.key)
+                if system is None:
+                    return "tok", Sql("x.p=? AND x.code=?", (p, code))
+                s = self._names.system(system)
+                return None if s is None else ("tok", Sql("x.p=? AND x.code=? AND x.s=?", (p, code, s)))
+            case tree.Uri(param, tree.UriMode.EXACT, value):
+                p = self._names.param(t, param.key)
+                return "tok", Sql("x.p=? AND x.code=? AND x.s=0", (p, value))
+            case tree.Reference(param, str() as type_, id_):
+                lid = self._lid(type_, id_)
+                p = self._names.param(t, param.key)
+                return None if lid is None else ("ref", Sql("x.p=? AND x.key=?", (p, lid)))
+            case tree.Reference(param, None, id_):
+                p = self._names.param(t, param.key)
+                lids = Sql("SELECT lid FROM ent WHERE id=?", (id_,))
+                return "ref", Sql("x.p=? AND x.key IN (", (p,)) + lids + ")"
+        return None
+
+    def _string(self, node: tree.String) -> Sql:
+        match node.mode:
+            case tree.StringMode.EXACT:
+                return Sql("CASE x.exact WHEN '' THEN x.v ELSE x.exact END=?", (node.value,))
+            case tree.StringMode.PREFIX:
+                return Sql("x.v>=? AND x.v<?", (node.value, node.value + "\U0010ffff"))
+            case tree.StringMode.CONTAINS:
+                return Sql("instr(x.v, ?)>0", (node.value,))
+
+    def _set(self, t: int, node: Node) -> Sql:
+        """``SELECT rid`` of every posting that satisfies ``node`` (in any order, perhaps repeated)."""
+        match node:
+            case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
+                rows = self._exact(t, node)
+                if rows is None:
+                    return Sql("SELECT NULL WHERE 0")
+                return Sql(f"SELECT x.rid FROM {rows[0]} x WHERE ") + rows[1]
+            case tree.Token(param, system, None):
+                p, s = self._names.param(t, param.key), self._system(system)
+                if system is None:
+                    return Sql("SELECT x.rid FROM tok x WHERE x.p=?", (p,))
+                return Sql("SELECT x.rid FROM tok x WHERE x.p=? AND x.s=?", (p, s))
+            case tree.String(param, mode, value):
+                p = self._names.param(t, param.key)
+                if mode is tree.StringMode.EXACT:
+                    return self._exact_string(p, node)
+                return Sql("SELECT x.rid FROM str x WHERE x.p=? AND ", (p,)) + self._string(node)
+            case tree.Uri(param, mode, value):
+                return self._uri(self._names.param(t, param.key), mode, value)
+            case tree.Date(param):
+                return ranges.date_rows(node, self._names.param(t, param.key))
+            case tree.Quantity(param):
+                s = self._system(node.system)
+                if s is None and node.system is not None:
+                    return Sql("SELECT NULL WHERE 0")
+                return ranges.quantity_rows(node, self._names.param(t, param.key), s)
+            case LidReference(param, lids):
+                p = self._names.param(t, param.key)
+                return Sql(f"SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN ({marks(len(lids))})", (p, *lids))
+            case tree.Chain(param, target, inner):
+                p = self._names.param(t, param.key)
+                return Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN (", (p,)) + self.lids(target, inner) + ")"
+            case tree.Has(param, inner):
+                return self._of_lids(t, self._pointed_at(param, inner))
+            case tree.Id(ids):
+                return self._of_lids(t, Sql(f"SELECT lid FROM ent WHERE id IN ({marks(len(ids))}) AND t=?", (*ids, t)))
+            case tree.InList(id_):
+                item = self._names.param(self._names.type("List"), "item")
+                list_ = self.lids("List", tree.Id((id_,)), "r.rid")
+                return self._of_lids(
+                    t, Sql("SELECT x.key FROM link x WHERE x.p=? AND x.rid IN (", (item,)) + list_ + ")"
+                )
+            case tree.InCompartment():
+                return self._compartment(t, node)
+            case tree.Composite():
+                return self._composite_set(t, node)
+            case tree.Near(param, latitude, longitude, km):
+                return self._near(self._names.param(t, param.key), latitude, longitude, km)
+            case tree.Text():
+                return self._text(t, node)
+            case _:
+                return self.matching(t, node)
+
+    def _exact_string(self, p: int, node: tree.String) -> Sql:
+        return (
+            Sql("SELECT x.rid FROM str x WHERE x.p=? AND x.v=? AND x.exact=''", (p, node.value))
+            + " UNION ALL "
+            + Sql("SELECT x.rid FROM str x WHERE x.p=? AND x.v=? AND x.exact=?", (p, normalise(node.value), node.value))
+        )
+
+    def _uri(self, p: int, mode: tree.UriMode, value: str) -> Sql:
+        if mode is tree.UriMode.BELOW:
+            low = value.rstrip("/")
+            return Sql(
+                "SELECT x.rid FROM tok x WHERE x.p=? AND x.s=0 AND (x.code=? OR x.code=? OR (x.code>? AND x.code<?))",
+                (p, value, low, low + "/", low + "0"),
+            )
+        parts = value.rstrip("/").split("/")
+        above = {"/".join(parts[:n]) for n in range(1, len(parts) + 1)}
+        above |= {part + "/" for part in above} | {value}
+        return Sql(
+            f"SELECT x.rid FROM tok x WHERE x.p=? AND x.s=0 AND x.code IN ({marks(len(above))})", (p, *sorted(above))
+        )
+
+    def _near(self, p: int, latitude: float, longitude: float, km: float) -> Sql:
+        reach = km / 110.574 + 1e-9  # degrees of latitude; the exact distance is tested on the rows
+        return Sql(
+            "SELECT x.rid FROM geo x WHERE x.p=? AND x.latitude BETWEEN ? AND ?"
+            " AND distance_km(x.latitude, x.longitude, ?, ?)<=?",
+            (p, latitude - reach, latitude + reach, latitude, longitude, km),
+        )
+
+    def _compartment(self, t: int, node: tree.InCompartment) -> Sql:
+        lid = self._lid(node.type, node.id)
+        if lid is None:
+            return Sql("SELECT NULL WHERE 0")
+        parts = [
+            Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key=?", (self._names.param(t, key), lid))
+            for key in node.keys
+        ]
+        if node.itself:
+            parts.append(self._of_lids(t, Sql("SELECT ?", (lid,))))
+        return joined(" UNION ALL ", parts) if parts else Sql("SELECT NULL WHERE 0")
+
+    def _composite_set(self, t: int, node: tree.Composite) -> Sql:
+        sets = [Sql("SELECT rid FROM (") + self._set(t, component) + ")" for component in node.components]
+        return Sql(f"SELECT rid/{ELEMENTS} FROM (") + joined(" INTERSECT ", sets) + ")"
+
+    # -- lasting numbers (chains) ---------------------------------------------------------------
+
+    def lids(self, type_: str, node: Node, column: str = "r.lid") -> Sql:
+        """``SELECT lid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
+        t = self._names.type(type_)
+        alive = Sql(f" d CROSS JOIN res r ON r.rid=d.rid WHERE r.till>{self.snapshot} AND r.rid<={self.snapshot}")
+        return Sql(f"SELECT {column} FROM (") + self.matching(t, node) + ")" + alive
+
+    def _pointed_at(self, param: tree.Param, node: Node) -> Sql:
+        """``SELECT lid`` of what ``param`` of the resources satisfying ``node`` points to."""
+        p = self._names.param(self._names.type(param.type), param.key)
+        rids = self.lids(param.type, node, "r.rid")
+        return Sql("SELECT x.key FROM (") + rids + Sql(") s CROSS JOIN link x ON x.rid=s.rid AND x.p=?", (p,))
+
+    def _of_lids(self, t: int, lids: Sql) -> Sql:
+        """``SELECT rid`` of the versions, current at the snapshot, of these resources of type ``t``."""
+        s = self.snapshot
+        head = Sql("SELECT r.rid FROM res r INDEXED BY res_lid WHERE r.lid IN (") + lids
+        return head + Sql(f") AND r.t=? AND r.rid<={s} AND r.till>{s}", (t,))
+
+    # -- whole conditions ----------------------------------------------------------------------
+
+    def matching(self, t: int, node: Node) -> Sql:
+        """``SELECT rid`` of the postings of type ``t`` that satisfy the whole of ``node``."""
+        driver, rest = self.plan(t, node)
+        where = self.test(t, rest, Place("d.rid", "d.sk"))
+        rows = Sql("SELECT d.rid FROM (") + driver.rows + ") d"
+        return rows if where == TRUE else rows + " WHERE " + where
+
+    def plan(self, t: int, node: Node, page: bool = False) -> tuple[Driver, Node]:
+        """The driver for ``node`` and the condition that is left to test on its rows.
+
+        ``page``: only the first few rows are wanted, so that a walk through the whole type which
+        ends early beats the gathering of a large set.
+        """
+        nodes = _flat(node)
+        chosen = self._shortest(t, nodes)
+        if chosen is None or chosen[1] >= FEW:
+            for i, x in enumerate(nodes):
+                found = self._resolved(x) if isinstance(x, tree.Chain) else None
+                if found is not None:
+                    nodes[i], chosen = found, (i, 0)
+                    break
+        if chosen is None:
+            weak = [(i, 0) for i, x in enumerate(nodes) if _sets(x) and not (page and self._size(t, x, MANY) >= MANY)]
+            chosen = weak[0] if weak else None
+        if chosen is None:
+            return self.listing(t), tree.And(tuple(nodes))
+        driver = self._driver(t, nodes.pop(chosen[0]))
+        return driver, tree.And(tuple(nodes))
+
+    def _shortest(self, t: int, nodes: list[Node]) -> tuple[int, int] | None:
+        """Place and size (up to FEW; not counted where there is no choice) of the best posting driver."""
+        candidates = [i for i, x in enumerate(nodes) if _drives(x)]
+        if not candidates:
+            return None
+        if len(candidates) == 1 and len(nodes) == 1:
+            return candidates[0], 0
+        best = (candidates[0], FEW + 1)
+        for i in candidates:
+            size = self._size(t, nodes[i], FEW)
+            if size < best[1]:
+                best = (i, size)
+            if size == 0:
+                break
+        return best
+
+    def _resolved(self, chain: tree.Chain) -> LidReference | None:
+        """The chain's targets where they are few."""
+        sql = self.lids(chain.type, chain.node)
+        lids = self._connection.execute(sql.text + f" LIMIT {PROBES + 1}", sql.args).fetchall()
+        return LidReference(chain.param, tuple({row[0] for row in lids})) if len(lids) <= PROBES else None
+
+    def _size(self, t: int, node: Node, most: int) -> int:
+        """How many rows a condition has, counted no further than ``most``."""
+        rows = self._driver(t, node).rows if _posting(node) else self._set(t, node)
+        sql = Sql("SELECT count(*) FROM (SELECT 1 FROM (") + rows + f") LIMIT {most})"
+        size: int = self._connection.execute(sql.text, sql.args).fetchone()[0]
+        return size
+
+    def listing(self, t: int) -> Driver:
+        """Every resource of the type, newest first."""
+        p = self._names.param(t, LISTING)
+        return Driver(Sql("SELECT x.sk, x.rid FROM tok x WHERE x.p=? AND x.code=''", (p,)), True)
+
+    def _driver(self, t: int, node: Node) -> Driver:
+        match node:
+            case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
+                rows = self._exact(t, node)
+                if rows is None:
+                    return Driver(_NOTHING, True)
+                several = (isinstance(node, tree.Token) and node.system is None) or (
+                    isinstance(node, tree.Reference) and node.type is None
+                )
+                distinct = "DISTINCT " if several else ""
+                return Driver(Sql(f"SELECT {distinct}x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1], True)
+            case tree.Or(nodes) if nodes and all(_posting(x) for x in nodes):
+                parts = [self._driver(t, x).rows for x in nodes]
+                return Driver(joined(" UNION ", parts) + " ORDER BY 1, 2", True)
+            case tree.InCompartment(_, _, keys, itself) if keys and not itself:
+                lid = self._lid(node.type, node.id)
+                if lid is None:
+                    return Driver(_NOTHING, True)
+                parts = [
+                    Sql("SELECT x.sk, x.rid FROM ref x WHERE x.p=? AND x.key=?", (self._names.param(t, key), lid))
+                    for key in keys
+                ]
+                return Driver(joined(" UNION ", parts) + (" ORDER BY 1, 2" if len(parts) > 1 else ""), True)
+            case _:
+                found = Sql("SELECT r.sk, r.rid FROM (SELECT DISTINCT rid FROM (SELECT NULL AS rid WHERE 0 UNION ALL ")
+                return Driver(found + self._set(t, node) + ")) s CROSS JOIN res r ON r.rid=s.rid", False)
+
+
+def _flat(node: Node) -> list[Node]:
+    """The conditions of nested Ands in one list."""
+    if not isinstance(node, tree.And):
+        return [node]
+    return [x for part in node.nodes for x in _flat(part)]
+
+
+def _posting(node: Node) -> bool:
+    """Whether the rows of the condition stand together in newest-first order."""
+    match node:
+        case tree.Token(_, _, str()) | tree.Reference() | tree.Uri(_, tree.UriMode.EXACT, _):
+            return True
+    return False
+
+
+def _drives(node: Node) -> bool:
+    """Whether the condition can drive cheaply enough to be counted beforehand."""
+    match node:
+        case tree.Or(nodes):
+            return bool(nodes) and all(_posting(x) for x in nodes)
+        case tree.InCompartment(_, _, keys, itself):
+            return bool(keys) and not itself
+        case tree.Id() | LidReference():
+            return True
+        case tree.String(_, mode, _):
+            return mode is not tree.StringMode.CONTAINS
+    return _posting(node)
+
+
+def _sets(node: Node) -> bool:
+    """Whether the condition's rows can be listed without walking the whole type."""
+    return not isinstance(node, tree.Not | tree.Missing | tree.LastUpdated | tree.Or | tree.And)

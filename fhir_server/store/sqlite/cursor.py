@@ -1,0 +1,58 @@
+"""Paging tokens: where a walk stands, sealed so that nobody can make or move one.
+
+A token holds no resource content but the sort values of the last row shown; it is bound to the
+search URL and to the requester.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fhir_server.errors import BadRequest
+
+_SEAL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Position of a walk: snapshot sequence, order, the last row's keys, the total of the first page.
+
+    ``skip`` counts the included resources already shown of the page that starts after ``last``.
+    """
+
+    snapshot: int
+    order: str
+    last: tuple[Any, ...] | None
+    total: int | None
+    skip: int = 0
+
+
+def seal(cursor: Cursor, binding: str, secret: bytes) -> str:
+    """The token of a cursor for this search and requester (``binding``)."""
+    payload = json.dumps(asdict(cursor), separators=(",", ":"), ensure_ascii=False).encode()
+    return base64.urlsafe_b64encode(_mac(payload, binding, secret) + payload).rstrip(b"=").decode()
+
+
+def unseal(token: str, binding: str, secret: bytes) -> Cursor:
+    """The cursor of a token. Raises BadRequest when it is not one of ours for this search and requester."""
+    try:
+        data = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+    except ValueError:
+        data = b""
+    mac, payload = data[:_SEAL], data[_SEAL:]
+    if not hmac.compare_digest(mac, _mac(payload, binding, secret)):
+        raise BadRequest("the paging link is not valid for this search", "http._cursor")
+    found = json.loads(payload)
+    last = found["last"]
+    return Cursor(
+        found["snapshot"], found["order"], None if last is None else tuple(last), found["total"], found["skip"]
+    )
+
+
+def _mac(payload: bytes, binding: str, secret: bytes) -> bytes:
+    return hmac.new(secret, binding.encode() + b"\0" + payload, hashlib.sha256).digest()[:_SEAL]

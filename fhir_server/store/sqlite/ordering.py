@@ -1,0 +1,136 @@
+"""The order of a search's rows and where a page starts: natural order, row order, or sort keys.
+
+https://hl7.org/fhir/R4/search.html#sort. Resources without the sort value come last in both
+directions; ties are broken by commit order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.search.tree import Order, Sort
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.sql import TRUE, Sql
+
+NATURAL = "natural"  # (sk, rid): newest clinical date first
+NEWEST = "-rid"  # commit order, newest first
+OLDEST = "rid"  # commit order
+KEYS = "keys"  # the values of _sort
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """One order as SQL over rows ``d(sk, rid)``: key columns, ORDER BY, and ``after`` a last row."""
+
+    kind: str
+    keys: tuple[Sql, ...]
+    descending: tuple[bool, ...]
+
+    def order_by(self) -> str:
+        """The ORDER BY clause (key columns are named k0, k1 …)."""
+        if self.kind != KEYS:
+            return {NATURAL: "d.sk, d.rid", NEWEST: "d.rid DESC", OLDEST: "d.rid"}[self.kind]
+        parts: list[str] = []
+        for i, descending in enumerate(self.descending):
+            parts.append(f"k{i} IS NULL, k{i}{' DESC' if descending else ''}")
+        return ", ".join([*parts, "d.rid"])
+
+    def after(self, last: tuple[Any, ...] | None) -> Sql:
+        """The condition on rows that come after the row with these keys."""
+        if last is None:
+            return TRUE
+        match self.kind:
+            case "natural":
+                return Sql("(d.sk, d.rid)>(?, ?)", last)
+            case "-rid":
+                return Sql("d.rid<?", last)
+            case "rid":
+                return Sql("d.rid>?", last)
+        return self._after_keys(last)
+
+    def _after_keys(self, last: tuple[Any, ...]) -> Sql:
+        """Lexicographic comparison written out, since NULL compares with nothing."""
+        condition = Sql("d.rid>?", (last[-1],))
+        for key, descending, value in reversed(list(zip(self.keys, self.descending, last[:-1], strict=True))):
+            if value is None:
+                condition = Sql("(") + key + " IS NULL AND " + condition + ")"
+            else:
+                beyond = key + Sql("<?" if descending else ">?", (value,))
+                same = key + Sql("=? AND ", (value,)) + condition
+                condition = Sql("(") + key + " IS NULL OR " + beyond + " OR (" + same + "))"
+        return condition
+
+    def python_key(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A key by which rows of several types merge into this order."""
+        if self.kind == NEWEST:
+            return (-values[0],)
+        if self.kind != KEYS:
+            return values
+        merged: list[Any] = []
+        for value, descending in zip(values[:-1], self.descending, strict=True):
+            merged.append((value is None, _Reversed(value) if descending else _Plain(value)))
+        return (*merged, values[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    value: Any
+
+    def __lt__(self, other: _Plain) -> bool:
+        return self.value is not None and other.value is not None and bool(self.value < other.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reversed:
+    value: Any
+
+    def __lt__(self, other: _Reversed) -> bool:
+        return self.value is not None and other.value is not None and bool(self.value > other.value)
+
+
+_COLUMNS = {
+    Order.ID: "(SELECT y.id FROM res y WHERE y.rid=d.rid)",
+    Order.LAST_UPDATED: "(SELECT y.time FROM res y WHERE y.rid=d.rid)",
+}
+_TABLES = {
+    Order.DATE: ("dat", "low", ""),
+    Order.NUMBER: ("qty", "low", ""),
+    Order.STRING: ("str", "v", "INDEXED BY str_rid "),
+    Order.REFERENCE: ("link", "key", ""),
+}
+
+
+def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: str | None, clinical: bool) -> Ordering:
+    """The order of ``sort`` for rows of type number ``t`` (None: of several types).
+
+    ``primary_date`` is the date parameter that ``sk`` holds; ``clinical`` says that the driver's
+    rows come in natural order anyway.
+    """
+    if not sort:
+        return Ordering(NATURAL if clinical else OLDEST, (), ())
+    first = sort[0]
+    if len(sort) == 1 and first.order is Order.LAST_UPDATED:
+        return Ordering(NEWEST if first.descending else OLDEST, (), ())
+    if len(sort) == 1 and first.order is Order.DATE and first.descending and first.key == primary_date:
+        return Ordering(NATURAL, (), ())
+    keys: list[Sql] = []
+    for item in sort:
+        keys.append(_key(item, t, names))
+    return Ordering(KEYS, tuple(keys), tuple(item.descending for item in sort))
+
+
+def _key(item: Sort, t: int | None, names: Names) -> Sql:
+    """The sort value of row ``d``: the least of several values ascending, the greatest descending."""
+    if (column := _COLUMNS.get(item.order)) is not None:
+        return Sql(column)
+    p = 0 if t is None else names.param(t, item.key)
+    pick = "max" if item.descending else "min"
+    if item.order is Order.TOKEN:  # tokens are not kept by resource: gather the parameter's values once
+        found = f"SELECT v FROM (SELECT rid, {pick}(code) AS v FROM tok WHERE p=? GROUP BY rid) z WHERE z.rid=d.rid"
+        return Sql(f"({found})", (p,))
+    table, column_name, hint = _TABLES[item.order]
+    if item.order is Order.REFERENCE:
+        target = "(SELECT min(y.id) FROM res y INDEXED BY res_lid WHERE y.lid=x.key)"
+        return Sql(f"(SELECT {pick}({target}) FROM link x WHERE x.rid=d.rid AND x.p=?)", (p,))
+    return Sql(f"(SELECT {pick}(x.{column_name}) FROM {table} x {hint}WHERE x.rid=d.rid AND x.p=?)", (p,))

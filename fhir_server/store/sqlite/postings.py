@@ -1,0 +1,122 @@
+"""Index rows as the tuples of their tables: the same function files them, checks them and purges them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from fhir_server.search.rows import Rows
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.schema import ELEMENTS, LONG_SPAN, UNDATED
+
+LISTING = "_all"  # index key under which every resource of a type stands, newest first
+Lid = Callable[[str, str], int]
+Tables = dict[str, list[tuple[Any, ...]]]
+
+COLUMNS = {
+    "tok": ("p", "code", "sk", "rid", "s", "pat"),
+    "ref": ("p", "key", "sk", "rid", "pat"),
+    "link": ("rid", "p", "key"),
+    "str": ("p", "v", "rid", "exact"),
+    "dat": ("rid", "p", "long", "low", "high"),
+    "qty": ("rid", "p", "wide", "low", "high", "s", "code"),
+    "geo": ("p", "latitude", "longitude", "rid"),
+}
+_KEYS = {"tok": 5, "ref": 4, "link": 3, "str": 4, "dat": 5, "qty": 7, "geo": 4}  # leading columns that identify a row
+INSERT = {
+    table: f"INSERT OR IGNORE INTO {table} VALUES({','.join('?' * len(columns))})" for table, columns in COLUMNS.items()
+}
+DELETE = {
+    table: f"DELETE FROM {table} WHERE " + " AND ".join(f"{column}=?" for column in columns[: _KEYS[table]])
+    for table, columns in COLUMNS.items()
+}
+EXISTS = {
+    table: f"SELECT 1 FROM {table} WHERE " + " AND ".join(f"{column}=?" for column in columns[: _KEYS[table]])
+    for table, columns in COLUMNS.items()
+}
+
+
+def key_of(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The part of a table row that identifies it (for DELETE and EXISTS)."""
+    return row[: _KEYS[table]]
+
+
+def sort_key(rows: Rows) -> int:
+    """``sk``: minus the clinical date in milliseconds, UNDATED without one."""
+    return UNDATED if rows.date is None else -rows.date
+
+
+def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: Tables) -> None:
+    """Append the table rows of one resource version to ``out``.
+
+    ``lid(type, id)`` gives the lasting number of a referenced resource.
+    """
+    sk = sort_key(rows)
+    param, system = names.param, names.system
+    tok = out["tok"]
+    tok.append((param(t, LISTING), "", sk, rid, 0, pat))
+    for key, uri, code in rows.tok:
+        tok.append((param(t, key), code, sk, rid, system(uri), pat))
+    if rows.ref:
+        ref, link = out["ref"], out["link"]
+        for key, type_, id_ in rows.ref:
+            p, target = param(t, key), lid(type_, id_)
+            ref.append((p, target, sk, rid, pat))
+            link.append((rid, p, target))
+    for key, v, exact in rows.str:
+        out["str"].append((param(t, key), v, rid, "" if exact == v else exact))
+    for key, low, high in rows.dat:
+        out["dat"].append((rid, param(t, key), int(high - low > LONG_SPAN), low, high))
+    for key, least, most, uri, code in rows.qty:
+        out["qty"].append((rid, param(t, key), int(least != most), least, most, system(uri), code))
+    for key, latitude, longitude in rows.geo:
+        out["geo"].append((param(t, key), latitude, longitude, rid))
+    if rows.elements:
+        _elements(rows, t, rid, names, lid, out)
+
+
+def _elements(rows: Rows, t: int, rid: int, names: Names, lid: Lid, out: Tables) -> None:
+    """Rows of composite components: the same tables under the number of the element."""
+    for number, kind, row in rows.elements:
+        if number >= ELEMENTS:
+            continue
+        part = Rows()
+        getattr(part, kind).append(row)
+        found: Tables = {table: [] for table in COLUMNS}
+        tables(part, t, rid * ELEMENTS + number, 0, names, lid, found)
+        for table, entries in found.items():
+            # The listing row of ``tables`` is for whole resources only; sk means nothing for elements.
+            out[table].extend(entries[1:] if table == "tok" else entries)
+
+
+def present_bits(rows: Rows, t: int, names: Names) -> int:
+    """``res.present``: the bits of the parameters that have a value."""
+    bits = 0
+    for code in rows.present:
+        bit = names.bit(t, code)
+        if bit is not None and bit >= 0:
+            bits |= 1 << bit
+    return bits
+
+
+def empty() -> Tables:
+    """A fresh set of table rows to append to."""
+    return {table: [] for table in COLUMNS}
+
+
+def file_rows(connection: sqlite3.Connection, found: Tables) -> None:
+    """Insert the rows, each table in key order (neighbours share pages), and empty the lists."""
+    for table, entries in found.items():
+        if entries:
+            if len(entries) > 64:
+                entries.sort()
+            connection.executemany(INSERT[table], entries)
+            entries.clear()
+
+
+def remove_rows(connection: sqlite3.Connection, found: Tables) -> None:
+    """Delete exactly these rows."""
+    for table, entries in found.items():
+        if entries:
+            connection.executemany(DELETE[table], [key_of(table, entry) for entry in entries])

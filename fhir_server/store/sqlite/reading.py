@@ -1,0 +1,82 @@
+"""Point reads, history and feed on one connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+
+from consent import Access
+from fhir_server.store.protocol import HistoryPage, HistoryScope, Stored
+from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, last_rid, stored
+from fhir_server.store.sqlite.schema import ALIVE
+from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
+
+
+class Reading:
+    """Reads on one connection; used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies) -> None:
+        self.connection = connection
+        self._names = names
+        self._bodies = bodies
+
+    def read(self, type_: str, id_: str, access: Access) -> Stored | None:
+        """The current version (body None when deleted), or None."""
+        return self._one(CURRENT, (id_, self._names.type(type_)), access)
+
+    def vread(self, type_: str, id_: str, version: int, access: Access) -> Stored | None:
+        """That version, or None."""
+        return self._one(VERSION, (id_, self._names.type(type_), version), access)
+
+    def _one(self, sql: str, args: tuple[object, ...], access: Access) -> Stored | None:
+        condition = access_condition(access, "r")
+        if condition != TRUE:
+            sql, args = f"{sql} AND {condition.text}", (*args, *condition.args)
+        row = self.connection.execute(sql, args).fetchone()
+        return None if row is None else stored(row, self._names, self._bodies)
+
+    def history(self, scope: HistoryScope, access: Access) -> HistoryPage:
+        """The versions of the scope, newest first."""
+        self.connection.execute("BEGIN")
+        try:
+            snapshot = scope.snapshot if scope.snapshot is not None else last_rid(self.connection)
+            where = conjunction([*self._scope(scope), Sql("r.rid<=?", (snapshot,)), access_condition(access, "r")])
+            hint = "INDEXED BY res_lid" if scope.id is not None else "INDEXED BY res_t" if scope.type else ""
+            total = self._fetch(Sql(f"SELECT count(*) FROM res r {hint} WHERE ") + where)[0][0]
+            if scope.before is not None:
+                where = conjunction([where, Sql("r.rid<?", (scope.before,))])
+            select = Sql(f"SELECT {COLUMNS} FROM res r {hint} WHERE ") + where
+            rows = self._fetch(select + f" ORDER BY r.rid DESC LIMIT {scope.count + 1}")
+            entries = [stored(row, self._names, self._bodies) for row in rows[: scope.count]]
+            following = None
+            if len(rows) > scope.count and entries:
+                following = replace(scope, before=entries[-1].sequence, snapshot=snapshot)
+            return HistoryPage(entries, total, following)
+        finally:
+            self.connection.execute("COMMIT")
+
+    def _scope(self, scope: HistoryScope) -> Iterator[Sql]:
+        if scope.id is not None:
+            t = self._names.type(scope.type or "")
+            yield Sql("r.lid=(SELECT lid FROM ent WHERE id=? AND t=?)", (scope.id, t))
+        elif scope.type is not None:
+            yield Sql("r.t=?", (self._names.type(scope.type),))
+        if scope.since is not None:
+            yield Sql("r.time>=?", (scope.since,))
+        if scope.at is not None:
+            low, high = scope.at
+            ended = f"(r.till={ALIVE} OR (SELECT y.time FROM res y WHERE y.rid=r.till)>?)"
+            yield Sql(f"r.time<? AND {ended}", (high, low))
+
+    def _fetch(self, sql: Sql) -> list[tuple[int, ...]]:
+        return self.connection.execute(sql.text, sql.args).fetchall()
+
+    def feed(self, after: int, limit: int, access: Access) -> list[Stored]:
+        """Versions with sequences above ``after``, in commit order."""
+        where = Sql("r.rid>? AND ", (after,)) + access_condition(access, "r")
+        rows = self._fetch(Sql(f"SELECT {COLUMNS} FROM res r WHERE ") + where + f" ORDER BY r.rid LIMIT {limit}")
+        return [stored(row, self._names, self._bodies) for row in rows]

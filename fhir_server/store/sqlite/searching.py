@@ -1,0 +1,209 @@
+"""Searches on one connection: pages, totals and included resources as of a snapshot sequence."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from heapq import merge
+from typing import Any
+
+from consent import Access
+from fhir_server.errors import Gone
+from fhir_server.search import tree
+from fhir_server.search.tree import Query, Total
+from fhir_server.store.protocol import Page, Stored
+from fhir_server.store.sqlite import includes
+from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.compile import Compiler, Driver, Place
+from fhir_server.store.sqlite.cursor import Cursor
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
+from fhir_server.store.sqlite.rows import BY_RID, find_lid, last_rid, stored
+from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
+from fhir_server.store.sqlite.text import text_rows
+
+PrimaryDate = Callable[[str], str | None]
+Row = tuple[tuple[Any, ...], int]  # sort values (the last is the rid), rid
+
+
+class Search:
+    """Search on one connection; used by one thread at a time.
+
+    ``primary_date(type)`` names the date parameter whose value is the sort column.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies, primary_date: PrimaryDate) -> None:
+        self.connection = connection
+        self.names = names
+        self._bodies = bodies
+        self._primary_date = primary_date
+        connection.create_function("distance_km", 4, distance_km, deterministic=True)
+
+    # -- pages ---------------------------------------------------------------------------------
+
+    def page(self, query: Query, access: Access, cursor: Cursor | None) -> tuple[Page, Cursor | None, Cursor | None]:
+        """One page with its includes, the cursor of the next page, and that of the left-out includes.
+
+        Everything is read in one read transaction. Raises Gone when the cursor's snapshot is purged.
+        """
+        self.connection.execute("BEGIN")
+        try:
+            snapshot = self._snapshot(cursor)
+            rows, kind, more = self._rows(query, access, snapshot, cursor)
+            total = cursor.total if cursor else None
+            if cursor is None and query.total is not Total.NONE:
+                total = self._count(query, access, snapshot)
+            elif cursor is None and not more and query.count > 0:
+                total = len(rows)
+            skip = cursor.skip if cursor else 0
+            included, left = includes.included(self, query.includes, [rid for _, rid in rows], snapshot, access, skip)
+            page = Page(
+                matches=[] if skip else self._load([rid for _, rid in rows]),
+                includes=self._load(included),
+                total=total,
+            )
+            following = Cursor(snapshot, kind, rows[-1][0], total) if more and rows else None
+            rest = (
+                Cursor(snapshot, kind, cursor.last if cursor else None, total, skip + len(included)) if left else None
+            )
+            return page, following, rest
+        finally:
+            self.connection.execute("COMMIT")
+
+    def _snapshot(self, cursor: Cursor | None) -> int:
+        if cursor is None:
+            return last_rid(self.connection)
+        horizon = self.connection.execute("SELECT value FROM state WHERE name='horizon'").fetchone()[0]
+        if cursor.snapshot < horizon:
+            raise Gone("this page link has expired: start the search again", "http._cursor", code="expired")
+        return cursor.snapshot
+
+    def _rows(self, query: Query, access: Access, snapshot: int, cursor: Cursor | None) -> tuple[list[Row], str, bool]:
+        """The page's rows in order, the kind of order, and whether more follow."""
+        if query.count == 0:
+            return [], OLDEST, False
+        kind = cursor.order if cursor else None
+        last = cursor.last if cursor else None
+        several = len(query.where) > 1
+        lists: list[list[Row]] = []
+        order = Ordering(OLDEST, (), ())
+        for type_, node in query.where:
+            found, order = self._one_type(type_, node, query, access, snapshot, kind, last, several)
+            lists.append(found)
+        rows = list(merge(*lists, key=lambda row: order.python_key(row[0])))
+        return rows[: query.count], order.kind, len(rows) > query.count
+
+    def _one_type(
+        self,
+        type_: str,
+        node: tree.Node,
+        query: Query,
+        access: Access,
+        snapshot: int,
+        kind: str | None,
+        last: tuple[Any, ...] | None,
+        several: bool,
+    ) -> tuple[list[Row], Ordering]:
+        t = self.names.type(type_)
+        compiler = self.compiler(snapshot)
+        primary = None if several else self._primary_date(type_)
+        driver, rest = compiler.plan(t, node, page=True)
+        order = ordering(query.sort, t, self.names, primary, clinical=driver.sorted and not several)
+        if kind is not None and order.kind != kind:
+            order = Ordering(kind, (), ())
+        if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
+            driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True)
+        sql = self._select(compiler, t, driver, rest, order, access, last, query.count + 1)
+        keyed = len(order.keys)
+        rows: list[Row] = []
+        for row in self.connection.execute(sql.text, sql.args):
+            values = (row[0], row[1]) if order.kind == NATURAL else (*row[2 : 2 + keyed], row[1])
+            rows.append((values, row[1]))
+        return rows, order
+
+    def _select(
+        self,
+        compiler: Compiler,
+        t: int,
+        driver: Driver,
+        rest: tree.Node,
+        order: Ordering,
+        access: Access,
+        last: tuple[Any, ...] | None,
+        limit: int,
+    ) -> Sql:
+        s = compiler.snapshot
+        columns = Sql("SELECT d.sk, d.rid")
+        for i, key in enumerate(order.keys):
+            columns = columns + ", " + key + f" AS k{i}"
+        where = conjunction(
+            [
+                Sql(f"d.rid<={s}"),
+                order.after(last),
+                compiler.test(t, rest, Place("d.rid", "d.sk")),
+                Sql(f"r.till>{s} AND r.body IS NOT NULL"),
+                access_condition(access, "r"),
+            ]
+        )
+        rows = columns + " FROM (" + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
+        return rows + where + f" ORDER BY {order.order_by()} LIMIT {limit}"
+
+    def compiler(self, snapshot: int) -> Compiler:
+        """A compiler for conditions as of ``snapshot``."""
+        return Compiler(
+            self.connection,
+            self.names,
+            snapshot,
+            text_rows,
+            lambda type_, id_: find_lid(self.connection, self.names, type_, id_),
+        )
+
+    def _load(self, rids: list[int]) -> list[Stored]:
+        run, names, bodies = self.connection.execute, self.names, self._bodies
+        return [stored(run(BY_RID, (rid,)).fetchone(), names, bodies) for rid in rids]
+
+    # -- counts --------------------------------------------------------------------------------
+
+    def count(self, query: Query, access: Access) -> int:
+        """The number of matches now."""
+        self.connection.execute("BEGIN")
+        try:
+            return self._count(query, access, last_rid(self.connection))
+        finally:
+            self.connection.execute("COMMIT")
+
+    def _count(self, query: Query, access: Access, snapshot: int) -> int:
+        any_dead = self.connection.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
+        total = 0
+        for type_, node in query.where:
+            t = self.names.type(type_)
+            compiler = self.compiler(snapshot)
+            driver, rest = compiler.plan(t, node)
+            conditions = [compiler.test(t, rest, Place("d.rid", "d.sk"))]
+            if any_dead:
+                conditions.append(Sql(f"NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<={snapshot})"))
+            condition = access_condition(access, "r")
+            if condition != TRUE:
+                conditions.append(Sql("EXISTS(SELECT 1 FROM res r WHERE r.rid=d.rid AND ") + condition + ")")
+            sql = Sql("SELECT count(*) FROM (") + driver.rows + ") d WHERE " + conjunction(conditions)
+            total += self.connection.execute(sql.text, sql.args).fetchone()[0]
+        return total
+
+    # -- the writer's searches -----------------------------------------------------------------
+
+    def find(self, type_: str, query: Query, limit: int) -> list[Stored]:
+        """Up to ``limit`` matches that are current in the open write transaction."""
+        wanted = replace(query, count=limit, sort=(), where=tuple(x for x in query.where if x[0] == type_))
+        rows, _, _ = self._rows(wanted, Access.everything("conditional"), last_rid(self.connection), None)
+        return self._load([rid for _, rid in rows])
+
+
+def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Great-circle distance in kilometres between two points in degrees (haversine, mean Earth radius)."""
+    a, b = math.radians(latitude), math.radians(other_latitude)
+    half = math.sin((b - a) / 2) ** 2
+    half += math.cos(a) * math.cos(b) * math.sin(math.radians(other_longitude - longitude) / 2) ** 2
+    return 2 * 6371.0088 * math.asin(math.sqrt(min(1.0, half)))

@@ -1,0 +1,220 @@
+"""SqliteStore: the Store protocol on one SQLite file in WAL mode. The layout is in ``schema``."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from consent import Access
+from fhir_server.search.extract import Extractor
+from fhir_server.search.tree import Query
+from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
+from fhir_server.store.sqlite import maintenance, schema
+from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
+from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
+from fhir_server.store.sqlite.instant import InstantFormat
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.pool import ReaderPool, limited, settle
+from fhir_server.store.sqlite.reading import Reading
+from fhir_server.store.sqlite.searching import Search
+from fhir_server.store.sqlite.transaction import SqliteTransaction
+from fhir_server.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+FILE = "records.db"
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One connection with what reads need."""
+
+    reading: Reading
+    search: Search
+
+    def close(self) -> None:
+        self.reading.connection.close()
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class SqliteStore:
+    """Records in ``folder/records.db``. Made by ``SqliteStore.open``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        extractor: Extractor,
+        *,
+        zone: str = "Asia/Shanghai",
+        clock: Callable[[], int] = wall_clock,
+        search_seconds: float = 30.0,
+        keep_seconds: float = 3600.0,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.path = folder / FILE
+        self.extractor = extractor
+        self._clock = clock
+        self._keep = int(keep_seconds * 1_000_000)
+        self._search_seconds = search_seconds
+        self._local = threading.local()
+        self._open_readers: list[_Reader] = []
+        connection = schema.connect(self.path, writer=True)
+        schema.create(connection)
+        self._prepare_file(connection)
+        self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
+        bodies = Bodies(connection)
+        names = Names(connection, writable=True)
+        search = Search(connection, names, bodies, extractor.primary_date)
+        self._transaction = SqliteTransaction(connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names)
+        self._writing = connection
+        self._writer = Writer(connection, self._transaction, folder / "write.lock", clock, self._tidy)
+        self._pool: ReaderPool[_Reader] = ReaderPool(self._new_reader, _Reader.close, threads=2)
+
+    @classmethod
+    def open(cls, folder: Path, extractor: Extractor, **settings: Any) -> SqliteStore:
+        """The store in ``folder``, made if it is not there. Settings as of the constructor.
+
+        Raises ValueError when the file belongs to another layout.
+        """
+        return cls(folder, extractor, **settings)
+
+    def _prepare_file(self, connection: Any) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        install_dictionary(connection)
+        for name, value in (("lid", 0), ("horizon", 0), ("text", 0), ("secret", secrets.token_bytes(32))):
+            connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
+        connection.execute("COMMIT")
+
+    # -- reads ---------------------------------------------------------------------------------
+
+    def _new_reader(self) -> _Reader:
+        connection = schema.connect(self.path)
+        names, bodies = Names(connection), Bodies(connection)
+        return _Reader(
+            Reading(connection, names, bodies), Search(connection, names, bodies, self.extractor.primary_date)
+        )
+
+    def _reader(self) -> _Reader:
+        """This thread's own reader."""
+        try:
+            reader: _Reader = self._local.reader
+        except AttributeError:
+            reader = self._local.reader = self._new_reader()
+            self._open_readers.append(reader)
+        return reader
+
+    def read(self, type: str, id: str, access: Access) -> Stored | None:
+        """The current version (body None when deleted), or None."""
+        return self._reader().reading.read(type, id, access)
+
+    def vread(self, type: str, id: str, version: int, access: Access) -> Stored | None:
+        """That version, or None."""
+        return self._reader().reading.vread(type, id, version, access)
+
+    async def history(self, scope: HistoryScope, access: Access) -> HistoryPage:
+        """The versions of the scope, newest first."""
+        if scope.id is not None:
+            return self._reader().reading.history(scope, access)
+        return await self._pool.run(lambda reader: reader.reading.history(scope, access))
+
+    def feed(self, after: int, limit: int, access: Access) -> Iterator[Stored]:
+        """Versions in commit order with sequences above ``after``."""
+        return iter(self._reader().reading.feed(after, limit, access))
+
+    # -- searches ------------------------------------------------------------------------------
+
+    async def search(self, query: Query, access: Access, cursor: str | None = None, digest: str = "") -> Page:
+        """One page of matches; see the protocol."""
+        binding = f"{digest}\0{access.reason}"
+        start = None if cursor is None else unseal(cursor, binding, self._secret)
+        page, following, rest = await self._pool.run(
+            lambda reader: limited(
+                reader.search.connection, self._search_seconds, lambda: reader.search.page(query, access, start)
+            )
+        )
+        return replace(page, cursor=self._token(following, binding), include_cursor=self._token(rest, binding))
+
+    def _token(self, cursor: Cursor | None, binding: str) -> str | None:
+        return None if cursor is None else seal(cursor, binding, self._secret)
+
+    async def count(self, query: Query, access: Access) -> int:
+        """The number of matches."""
+        return await self._pool.run(
+            lambda reader: limited(
+                reader.search.connection, self._search_seconds, lambda: reader.search.count(query, access)
+            )
+        )
+
+    # -- writes --------------------------------------------------------------------------------
+
+    async def write(self, work: Callable[[Transaction], T], access: Access) -> T:
+        """Run ``work`` atomically; durable when this returns."""
+        access_condition(access, "r")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def done(result: T, error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(settle, future, result, error)
+
+        self._writer.submit(work, done)
+        return await future
+
+    def write_now(self, work: Callable[[Transaction], T], access: Access) -> T:
+        """``write`` for callers without an event loop (commands): waits for the commit."""
+        access_condition(access, "r")
+        ready = threading.Event()
+        outcome: list[Any] = [None, None]
+
+        def done(result: T, error: BaseException | None) -> None:
+            outcome[:] = result, error
+            ready.set()
+
+        self._writer.submit(work, done)
+        ready.wait()
+        if outcome[1] is not None:
+            raise outcome[1]
+        result: T = outcome[0]
+        return result
+
+    # -- care ----------------------------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """What the writer does when nothing waits: purge superseded index rows, keep the log short."""
+        maintenance.purge(self._writer, self.extractor, self._transaction, self._clock() - self._keep)
+        self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def optimize(self) -> None:
+        """Refresh the statistics of the file (after bulk loads)."""
+        maintenance.optimize(self.path)
+
+    def backup(self, target: Path) -> int:
+        """Write a consistent copy of the records to the file ``target``, also while writing goes on.
+
+        Returns the sequence number up to which the copy reaches. Raises FileExistsError.
+        """
+        return maintenance.backup(self.path, target)
+
+    def check(self) -> Iterator[str]:
+        """Problems found in the file, one sentence each; none when it is sound."""
+        return maintenance.check(self.path, self.extractor)
+
+    def close(self) -> None:
+        """Finish the waiting writes and close the files."""
+        self._writer.close()
+        self._pool.close()
+        for reader in self._open_readers:
+            reader.close()
+        self._writing.execute("PRAGMA optimize")
+        self._writing.close()

@@ -1,0 +1,160 @@
+"""The single writer: waiting writes share one commit, each in a savepoint of its own.
+
+https://www.sqlite.org/atomiccommit.html. Several server processes take turns by a lock on a file
+beside the records: the kernel wakes the next at once, where SQLite would poll.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fhir_server.errors import TooCostly
+from fhir_server.store.protocol import Transaction
+from fhir_server.store.sqlite.transaction import SqliteTransaction
+
+GROUP = 256  # at most so many writes share a commit
+Done = Callable[[Any, BaseException | None], None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    work: Callable[[Transaction], Any]
+    done: Done
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """A thread that owns the writing connection. ``idle`` is called when nothing waits for a while."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        transaction: SqliteTransaction,
+        lock_file: Path,
+        clock: Callable[[], int],
+        idle: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._transaction = transaction
+        self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        self._clock = clock
+        self._idle = idle
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="yidang-writer", daemon=True)
+        self._closed = False
+        self._thread.start()
+
+    def submit(self, work: Callable[[Transaction], Any], done: Done) -> None:
+        """Queue a write function; ``done(result, error)`` is called from the writer's thread after the commit."""
+        if self._closed:
+            raise TooCostly("the server is stopping")
+        self._queue.put(_Waiting(work, done))
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+            os.close(self._lock)
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            try:
+                first = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                self._quietly(self._idle)
+                continue
+            batch: list[_Waiting] = []
+            while True:
+                if first is None:
+                    stopping = True
+                else:
+                    batch.append(first)
+                if stopping or len(batch) >= GROUP:
+                    break
+                try:
+                    first = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._commit(batch)
+
+    @staticmethod
+    def _quietly(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except sqlite3.Error:
+            time.sleep(0.1)  # another process holds the file, or the disk is full: housekeeping can wait
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        error: BaseException | None = None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._transaction.begin(self._clock())
+                for waiting in batch:
+                    self._attempt(waiting, alone=len(batch) == 1)
+                if self._connection.in_transaction:
+                    self._transaction.end()
+                    self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except sqlite3.Error as failure:
+            error = TooCostly(f"the record file cannot be written now ({failure})", code="no-store")
+        except BaseException as failure:
+            error = failure
+        self._transaction.settle(committed=error is None)
+        for waiting in batch:
+            if error is not None and waiting.error is None:
+                waiting.error, waiting.result = error, None
+            try:
+                waiting.done(waiting.result, waiting.error)
+            except Exception:  # the asker is gone (its event loop is closed): the commit stands
+                continue
+
+    def _attempt(self, waiting: _Waiting, alone: bool) -> None:
+        """Run one write; undo it whole if it raises."""
+        run, transaction = self._connection.execute, self._transaction
+        mark = transaction.mark()
+        if not alone:
+            run("SAVEPOINT write")
+        try:
+            waiting.result = waiting.work(transaction)
+            transaction.flush()
+        except BaseException as error:
+            waiting.error = error
+            if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
+                raise  # SQLite undid the whole transaction by itself (disk full, I/O error)
+            run("ROLLBACK" if alone else "ROLLBACK TO write")
+            transaction.undo(mark)
+        if not alone:
+            run("RELEASE write")
+
+    def housekeeping(self, work: Callable[[sqlite3.Connection, SqliteTransaction], None]) -> None:
+        """Run a maintenance step in a commit of its own (only from the writer's thread)."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            work(self._connection, self._transaction)
+            self._connection.execute("COMMIT")
+            self._transaction.names.settle()
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+                self._transaction.names.forget()
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
