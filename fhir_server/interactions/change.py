@@ -1,0 +1,117 @@
+"""What all writing interactions share: a plan made outside the store, carried out inside one write, answered by Prefer.
+
+https://hl7.org/fhir/R4/http.html#ops
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest, Unprocessable
+from fhir_server.http.conditional import etag, http_date
+from fhir_server.http.exchange import Request, Response
+from fhir_server.http.prefer import returns
+from fhir_server.store.prepare import prepare
+from fhir_server.store.protocol import Prepared, Stored, Transaction
+from profiles.issues import Issue, operation_outcome
+from profiles.lossless import parse
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a write did: the status it is answered with, and the version that is now current (if any).
+
+    ``note`` says in words what happened; ``stored`` may be an older version that was left as it is.
+    """
+
+    status: int
+    stored: Stored | None
+    note: str
+
+
+Work = Callable[[Transaction], Change]
+Plan = Callable[[Request, Context], Work]
+
+
+async def carry_out(plan: Plan, request: Request, context: Context) -> Response:
+    """Make the plan (large bodies in a thread, so that the event loop stays free), commit it, answer."""
+    if len(request.body) >= context.settings.thread_from:
+        work = await asyncio.to_thread(plan, request, context)
+    else:
+        work = plan(request, context)
+    return answer(await context.store.write(work, context.access), request)
+
+
+def answer(change: Change, request: Request) -> Response:
+    """The Response to a change, with the body that Prefer asks for (the representation by default)."""
+    stored, status = change.stored, change.status
+    response = Response(status, stored=stored)
+    if stored is None or stored.deleted:
+        if returns(request) == "OperationOutcome" and status == 204:
+            response.status = 200
+            response.resource = _told(change)
+        elif status != 204:
+            response.resource = _told(change)
+        if stored is not None:
+            response.headers.append(("ETag", etag(stored.version)))
+        return response
+    place = f"{request.base_url}/{stored.type}/{stored.id}/_history/{stored.version}"
+    response.headers = [
+        ("ETag", etag(stored.version)),
+        ("Last-Modified", http_date(stored.updated)),
+        ("Location" if status == 201 else "Content-Location", place),
+    ]
+    wanted = returns(request)
+    if wanted == "OperationOutcome":
+        response.resource = _told(change)
+    elif wanted != "minimal":
+        response.body = stored.body or b""
+    return response
+
+
+def _told(change: Change) -> dict[str, Any]:
+    return operation_outcome([Issue("informational", change.note, severity="information")])
+
+
+def check_id(id: str, expression: str = "id") -> str:
+    """``id`` if it is a well-formed logical id; raises BadRequest otherwise."""
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise BadRequest("An id has 1 to 64 of the characters A-Z a-z 0-9 - .", expression, code="value")
+    return id
+
+
+def checked(resource: dict[str, Any], type: str, context: Context) -> dict[str, Any]:
+    """``resource`` if it is a valid ``type``.
+
+    Raises BadRequest for another type than the URL's, Unprocessable with all findings otherwise.
+    """
+    name = resource.get("resourceType")
+    if name != type:
+        raise BadRequest(f"The resource is a '{name}', but the URL is for {type}", f"{type}.resourceType")
+    issues = context.validator.check(resource)
+    if issues and any(issue.severity in ("error", "fatal") for issue in issues):
+        raise Unprocessable.of(issues)
+    return resource
+
+
+def prepared(resource: dict[str, Any], id: str, context: Context) -> Prepared:
+    """The (checked) resource as ``id``, ready to be put."""
+    return prepare(resource, id, context.extractor)
+
+
+def put(transaction: Transaction, ready: Prepared, current: Stored | None, method: str, context: Context) -> Stored:
+    """Write ``ready`` over ``current``, unless the settings say that no change makes no version."""
+    if context.settings.skip_unchanged and current is not None and current.body is not None:
+        before, after = parse(current.body), parse(ready.template.replace(b"\x01", b'""').replace(b"\x02", b'""'))
+        for resource in (before, after):
+            resource["meta"] = {k: v for k, v in resource["meta"].items() if k not in ("versionId", "lastUpdated")}
+        if before == after:
+            return current
+    return transaction.put(ready, method)

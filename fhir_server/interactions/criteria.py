@@ -1,0 +1,49 @@
+"""The search criteria of conditional interactions: they find none, one or many, and are never read leniently.
+
+https://hl7.org/fhir/R4/http.html#cond-update
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest, PreconditionFailed
+from fhir_server.http.dispatch import query_pairs
+from fhir_server.http.exchange import Pairs
+from fhir_server.search.parse import parse
+from fhir_server.search.tree import Query
+from fhir_server.store.protocol import Stored, Transaction
+
+GENERAL = frozenset({"_format", "_pretty", "_summary", "_elements"})
+
+
+def criteria(type: str, pairs: Pairs, context: Context, expression: str = "http.url") -> Query:
+    """The query of ``pairs`` on ``type``; what only shapes the answer is left out.
+
+    Raises PreconditionFailed where no criterion is left, BadRequest for an unknown parameter.
+    """
+    wanted = [(name, value) for name, value in pairs if name not in GENERAL]
+    if not any(value for _, value in wanted):
+        raise PreconditionFailed(
+            "The condition has no search criterion, so it is not selective enough", expression, code="multiple-matches"
+        )
+    return parse((type,), wanted, context.extractor, lenient=False).query
+
+
+def header_criteria(type: str, text: str, context: Context) -> Query:
+    """The query of an If-None-Exist header (``identifier=…``, also with ``?`` or ``Type?`` before it)."""
+    head, mark, tail = text.partition("?")
+    if mark and head not in ("", type):
+        raise BadRequest(f"If-None-Exist is about {type}, not '{head}'", "http.If-None-Exist")
+    return criteria(type, query_pairs(tail if mark else head), context, "http.If-None-Exist")
+
+
+def only_match(transaction: Transaction, type: str, query: Query) -> Stored | None:
+    """The one match or None; raises PreconditionFailed for several."""
+    found: Sequence[Stored] = transaction.find(type, query, 2)
+    if len(found) > 1:
+        raise PreconditionFailed(
+            f"More than one {type} satisfies the condition; make it more selective", code="multiple-matches"
+        )
+    return found[0] if found else None

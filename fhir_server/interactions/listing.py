@@ -1,0 +1,98 @@
+"""Bundles of stored resources, joined from their bytes: nothing that is stored is parsed to list it.
+
+https://hl7.org/fhir/R4/bundle.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import urlencode
+
+from fhir_server.http.exchange import Pairs
+from fhir_server.http.summary import Subsetter
+from fhir_server.store.protocol import Stored
+from profiles.lossless import encode
+
+Links = Sequence[tuple[str, str]]
+_RESPONSES = {"POST": b"201 Created", "DELETE": b"204 No Content"}
+
+
+@lru_cache(maxsize=4096)
+def instant(microseconds: int) -> str:
+    """A FHIR instant in UTC, to the millisecond."""
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
+
+
+def link_url(base_url: str, path: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """The URL of a page: ``path`` below the base with its query; separators of search values stay readable."""
+    query = urlencode(list(pairs), safe=":,|$/-._~*@")
+    where = f"{base_url}/{path}" if path else base_url
+    return f"{where}?{query}" if query else where
+
+
+def without(pairs: Pairs, *names: str) -> Pairs:
+    """The pairs that have none of these names."""
+    return [pair for pair in pairs if pair[0] not in names]
+
+
+def bundle(kind: str, links: Links, entries: Sequence[bytes], total: int | None, written: int | None = None) -> bytes:
+    """A Bundle of type ``kind``; ``written`` is its time in microseconds, ``total`` None where it is not known."""
+    head = b'{"resourceType":"Bundle"'
+    if written is not None:
+        head += b',"meta":{"lastUpdated":"%s"}' % instant(written).encode()
+    head += b',"type":"%s"' % kind.encode()
+    if total is not None:
+        head += b',"total":%d' % total
+    if links:
+        head += b',"link":' + encode([{"relation": relation, "url": url} for relation, url in links])
+    if entries:
+        return head + b',"entry":[' + b",".join(entries) + b"]}"
+    return head + b"}"
+
+
+def search_entries(found: Iterable[Stored], mode: str, base_url: str, part: Subsetter | None) -> list[bytes]:
+    """The entries of a searchset: full URL, the stored text (or the part asked for), mode match or include."""
+    start = b'{"fullUrl":' + encode(base_url)[:-1] + b"/"
+    middle = b'","resource":'
+    end = b',"search":{"mode":"' + mode.encode() + b'"}}'
+    return [
+        b"".join(
+            (
+                start,
+                stored.type.encode(),
+                b"/",
+                stored.id.encode(),
+                middle,
+                part(stored.body) if part else stored.body,
+                end,
+            )
+        )
+        for stored in found
+        if stored.body is not None
+    ]
+
+
+def outcome_entry(outcome: dict[str, object]) -> bytes:
+    """The entry of a searchset that says what was ignored."""
+    return b'{"resource":' + encode(outcome) + b',"search":{"mode":"outcome"}}'
+
+
+def history_entry(stored: Stored, base_url: str, part: Subsetter | None) -> bytes:
+    """The entry of one version: its text (none for a deletion), the request that made it and what that answered."""
+    name = f"{stored.type}/{stored.id}"
+    url = stored.type if stored.method == "POST" else name
+    head = b'{"fullUrl":' + encode(f"{base_url}/{name}")
+    if stored.body is not None:
+        head += b',"resource":' + (part(stored.body) if part else stored.body)
+    status = _RESPONSES.get(stored.method) or (b"201 Created" if stored.version == 1 else b"200 OK")
+    return b"".join(
+        (
+            head,
+            b',"request":{"method":"%s","url":%s}' % (stored.method.encode(), encode(url)),
+            b',"response":{"status":"%s","etag":"W/\\"%d\\"","lastModified":"%s"}}'
+            % (status, stored.version, instant(stored.updated).encode()),
+        )
+    )
