@@ -1,0 +1,105 @@
+"""Strings as they are compared: folded text and the variants under which a name is found.
+
+https://hl7.org/fhir/R4/search.html#string (case, accents and punctuation of other kinds of
+blanks do not matter). Chinese names are also found by pinyin and by its initials.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+# Surnames whose reading differs from the character's common one.
+_SURNAMES = {
+    "单": "shan", "單": "shan", "仇": "qiu", "曾": "zeng", "解": "xie", "查": "zha", "区": "ou", "區": "ou",
+    "盖": "ge", "蓋": "ge", "朴": "piao", "翟": "zhai", "覃": "qin", "乐": "yue", "樂": "yue", "员": "yun",
+    "員": "yun", "繁": "po", "种": "chong", "秘": "bi", "黑": "he", "折": "she", "缪": "miao", "繆": "miao",
+    "么": "yao", "召": "shao", "重": "chong", "祭": "zhai", "佴": "nai", "郇": "xun", "隗": "wei", "洗": "xian",
+    "藏": "zang", "句": "gou", "卜": "bu", "乜": "nie", "适": "kuo",
+}  # fmt: skip
+# Surnames of two characters where neither may be read alone.
+_LONG_SURNAMES = {
+    "尉迟": ("yu", "chi"), "尉遲": ("yu", "chi"), "万俟": ("mo", "qi"), "萬俟": ("mo", "qi"),
+    "长孙": ("zhang", "sun"), "長孫": ("zhang", "sun"), "澹台": ("tan", "tai"), "澹臺": ("tan", "tai"),
+    "单于": ("chan", "yu"), "單于": ("chan", "yu"), "鲜于": ("xian", "yu"), "鮮于": ("xian", "yu"),
+    "乐正": ("yue", "zheng"), "樂正": ("yue", "zheng"), "宰父": ("zai", "fu"), "亓官": ("qi", "guan"),
+}  # fmt: skip
+
+
+@lru_cache(maxsize=65_536)
+def normalise(text: str) -> str:
+    """Folded: NFKC, no case, no accents, blanks collapsed to one and stripped at the ends."""
+    if text.isascii():
+        return " ".join(text.lower().split())
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    bare = "".join(c for c in folded if not unicodedata.combining(c))
+    return " ".join(unicodedata.normalize("NFC", bare).split())
+
+
+def has_han(text: str) -> bool:
+    """Whether there is a Chinese character in ``text``."""
+    return not text.isascii() and any(
+        "㐀" <= c <= "鿿" or "豈" <= c <= "\ufaff" or "\U00020000" <= c <= "\U0003ffff" for c in text
+    )
+
+
+@lru_cache(maxsize=65_536)
+def name_parts(family: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The normalised joined forms of a human name, beside its parts.
+
+    Latin: ``given family`` and ``family given``. Chinese: family and given joined with and
+    without a space, and both in pinyin: joined, spaced, and as initials.
+    """
+    forename = "".join(given) if has_han("".join(given)) else " ".join(given)
+    if not (has_han(family) or has_han(forename)):
+        if not (family and forename):
+            return ()
+        return normalise(f"{forename} {family}"), normalise(f"{family} {forename}")
+    forms = [normalise(family + forename), normalise(f"{family} {forename}")] if family and forename else []
+    forms += _spelled(_syllables(family, surname=True), _syllables(forename, surname=False))
+    return tuple(dict.fromkeys(form for form in forms if form))
+
+
+@lru_cache(maxsize=65_536)
+def pinyin_forms(text: str, surname: bool | None = None) -> tuple[str, ...]:
+    """The pinyin of a text with Chinese characters: joined, spaced, initials; () without any.
+
+    ``surname`` True: a family name; False: a given name; None: a whole name or any text,
+    whose start is read both as a surname and as ordinary text.
+    """
+    if not has_han(text):
+        return ()
+    forms: list[str] = []
+    for as_surname in (True, False) if surname is None else (surname,):
+        forms += _spelled(_syllables(text, as_surname), ())
+    return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def _spelled(family: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
+    syllables = (*family, *given)
+    forms = ["".join(syllables), " ".join(syllables), "".join(s[0] for s in syllables)]
+    if family and given and (len(family) > 1 or len(given) > 1):
+        forms.append(f"{''.join(family)} {''.join(given)}")
+    if any("ü" in s for s in syllables):  # typed as v, printed in passports as yu, folded to u
+        forms = [form.replace("ü", written) for form in forms for written in ("v", "yu", "u")]
+    return [normalise(form) for form in forms]
+
+
+def _syllables(text: str, surname: bool) -> tuple[str, ...]:
+    compact = "".join(text.split())
+    if not has_han(compact):
+        return (compact,) if compact else ()
+    if surname and (two := _LONG_SURNAMES.get(compact[:2])) is not None:
+        return (*two, *_pinyin(compact[2:]))
+    if surname and (one := _SURNAMES.get(compact[0])) is not None:
+        return (one, *_pinyin(compact[1:]))
+    return _pinyin(compact)
+
+
+def _pinyin(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from pypinyin import Style, lazy_pinyin  # 65 MB resident: only where a Chinese name is met
+
+    found = lazy_pinyin(text, style=Style.NORMAL, v_to_u=True)
+    return tuple(s.lower() for s in found if s.strip())
