@@ -19,26 +19,36 @@ from fhir_server.store.sqlite.postings import LISTING
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined, marks
 
-FEW = 400  # a list of at most so many rows is short: counting goes no further
+STEPS = (32, 400, 4000)  # rows counted of each list to find the shortest
+FEW = 400  # a list of fewer rows is short
 MANY = 2000  # a larger set is not gathered to show its first page
 PROBES = 30  # up to so many referenced resources are looked up one by one
-_NOTHING = Sql("SELECT NULL, NULL WHERE 0")
+_NOTHING = Sql("SELECT NULL AS sk, NULL AS rid WHERE 0")
+# A code may stand in several systems. For a page, DISTINCT would cost the order of the index; for a count it is cheap.
+_SAME = " AND NOT EXISTS(SELECT 1 FROM {0} o WHERE o.p=x.p AND o.{1}=x.{1} AND o.sk=x.sk AND o.rid=x.rid AND o.{2}<x.{2})"
+_ONCE = _SAME.format("tok", "code", "s")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tested row stands: SQL expressions of its rid and its sk."""
+    """Where a tested row stands: SQL expressions of its rid and sk; whether its ``res r`` is joined."""
 
     rid: str
     sk: str
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Rows (sk, rid), each rid once. ``sorted`` says that they come in (sk, rid) order."""
+    """Rows (sk, rid), each rid once. ``sorted``: they come in (sk, rid) order; otherwise they have rid only."""
 
     rows: Sql
     sorted: bool
+
+    @property
+    def sk(self) -> str:
+        """The sort column of the rows ``d``, where ``res r`` is joined."""
+        return "d.sk" if self.sorted else "r.sk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,10 @@ class Compiler:
             return self._negated(found) if missing else found
         if bit < 0:
             return TRUE if missing else FALSE
-        return Sql(f"(SELECT y.present>>{bit} & 1 FROM res y WHERE y.rid={d.rid})={0 if missing else 1}")
+        wanted = 0 if missing else 1
+        if d.joined:
+            return Sql(f"(r.present>>{bit} & 1)={wanted}")
+        return Sql(f"(SELECT y.present>>{bit} & 1 FROM res y WHERE y.rid={d.rid})={wanted}")
 
     def _last_updated(self, node: tree.LastUpdated, d: Place) -> Sql:
         instant = tree.Date(tree.Param("", ""), node.prefix, node.low, node.high)
@@ -244,7 +257,7 @@ class Compiler:
                 return self._of_lids(t, Sql(f"SELECT lid FROM ent WHERE id IN ({marks(len(ids))}) AND t=?", (*ids, t)))
             case tree.InList(id_):
                 item = self._names.param(self._names.type("List"), "item")
-                list_ = self.lids("List", tree.Id((id_,)), "r.rid")
+                list_ = self.rids("List", tree.Id((id_,)))
                 return self._of_lids(
                     t, Sql("SELECT x.key FROM link x WHERE x.p=? AND x.rid IN (", (item,)) + list_ + ")"
                 )
@@ -306,16 +319,22 @@ class Compiler:
 
     # -- lasting numbers (chains) ---------------------------------------------------------------
 
-    def lids(self, type_: str, node: Node, column: str = "r.lid") -> Sql:
+    def lids(self, type_: str, node: Node) -> Sql:
         """``SELECT lid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
         t = self._names.type(type_)
         alive = Sql(f" d CROSS JOIN res r ON r.rid=d.rid WHERE r.till>{self.snapshot} AND r.rid<={self.snapshot}")
-        return Sql(f"SELECT {column} FROM (") + self.matching(t, node) + ")" + alive
+        return Sql("SELECT r.lid FROM (") + self.matching(t, node) + ")" + alive
+
+    def rids(self, type_: str, node: Node) -> Sql:
+        """``SELECT rid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
+        t, s = self._names.type(type_), self.snapshot
+        superseded = f"NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<={s})"
+        return Sql("SELECT d.rid FROM (") + self.matching(t, node) + f") d WHERE d.rid<={s} AND {superseded}"
 
     def _pointed_at(self, param: tree.Param, node: Node) -> Sql:
         """``SELECT lid`` of what ``param`` of the resources satisfying ``node`` points to."""
         p = self._names.param(self._names.type(param.type), param.key)
-        rids = self.lids(param.type, node, "r.rid")
+        rids = self.rids(param.type, node)
         return Sql("SELECT x.key FROM (") + rids + Sql(") s CROSS JOIN link x ON x.rid=s.rid AND x.p=?", (p,))
 
     def _of_lids(self, t: int, lids: Sql) -> Sql:
@@ -329,9 +348,11 @@ class Compiler:
     def matching(self, t: int, node: Node) -> Sql:
         """``SELECT rid`` of the postings of type ``t`` that satisfy the whole of ``node``."""
         driver, rest = self.plan(t, node)
-        where = self.test(t, rest, Place("d.rid", "d.sk"))
+        where = self.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))
         rows = Sql("SELECT d.rid FROM (") + driver.rows + ") d"
-        return rows if where == TRUE else rows + " WHERE " + where
+        if where == TRUE:
+            return rows
+        return rows + ("" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid") + " WHERE " + where
 
     def plan(self, t: int, node: Node, page: bool = False) -> tuple[Driver, Node]:
         """The driver for ``node`` and the condition that is left to test on its rows.
@@ -352,24 +373,27 @@ class Compiler:
             chosen = weak[0] if weak else None
         if chosen is None:
             return self.listing(t), tree.And(tuple(nodes))
-        driver = self._driver(t, nodes.pop(chosen[0]))
+        driver = self._driver(t, nodes.pop(chosen[0]), page)
         return driver, tree.And(tuple(nodes))
 
     def _shortest(self, t: int, nodes: list[Node]) -> tuple[int, int] | None:
-        """Place and size (up to FEW; not counted where there is no choice) of the best posting driver."""
+        """Place and size (up to FEW; not counted where there is no choice) of the best posting driver.
+
+        The lists are counted in growing steps, so that a short one is found without walking a long one.
+        """
         candidates = [i for i, x in enumerate(nodes) if _drives(x)]
         if not candidates:
             return None
-        if len(candidates) == 1 and len(nodes) == 1:
+        if len(candidates) == 1 and not any(isinstance(x, tree.Chain) for x in nodes):
             return candidates[0], 0
-        best = (candidates[0], FEW + 1)
-        for i in candidates:
-            size = self._size(t, nodes[i], FEW)
-            if size < best[1]:
-                best = (i, size)
-            if size == 0:
+        for most in STEPS:
+            sizes = [(self._size(t, nodes[i], most), i) for i in candidates]
+            size, i = min(sizes)
+            if size < most:
+                return i, size
+            if len(candidates) == 1 and most >= FEW:
                 break
-        return best
+        return candidates[0], FEW
 
     def _resolved(self, chain: tree.Chain) -> LidReference | None:
         """The chain's targets where they are few."""
@@ -379,7 +403,7 @@ class Compiler:
 
     def _size(self, t: int, node: Node, most: int) -> int:
         """How many rows a condition has, counted no further than ``most``."""
-        rows = self._driver(t, node).rows if _posting(node) else self._set(t, node)
+        rows = self._driver(t, node, True).rows if _posting(node) else self._set(t, node)
         sql = Sql("SELECT count(*) FROM (SELECT 1 FROM (") + rows + f") LIMIT {most})"
         size: int = self._connection.execute(sql.text, sql.args).fetchone()[0]
         return size
@@ -389,19 +413,19 @@ class Compiler:
         p = self._names.param(t, LISTING)
         return Driver(Sql("SELECT x.sk, x.rid FROM tok x WHERE x.p=? AND x.code=''", (p,)), True)
 
-    def _driver(self, t: int, node: Node) -> Driver:
+    def _driver(self, t: int, node: Node, page: bool) -> Driver:
         match node:
-            case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
+            case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference(_, str(), _):
                 rows = self._exact(t, node)
                 if rows is None:
                     return Driver(_NOTHING, True)
-                several = (isinstance(node, tree.Token) and node.system is None) or (
-                    isinstance(node, tree.Reference) and node.type is None
-                )
-                distinct = "DISTINCT " if several else ""
-                return Driver(Sql(f"SELECT {distinct}x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1], True)
+                several = isinstance(node, tree.Token) and node.system is None
+                if several and not page:
+                    return Driver(Sql(f"SELECT DISTINCT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1], True)
+                once = _ONCE if several else ""
+                return Driver(Sql(f"SELECT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1] + once, True)
             case tree.Or(nodes) if nodes and all(_posting(x) for x in nodes):
-                parts = [self._driver(t, x).rows for x in nodes]
+                parts = [self._driver(t, x, page).rows for x in nodes]
                 return Driver(joined(" UNION ", parts) + " ORDER BY 1, 2", True)
             case tree.InCompartment(_, _, keys, itself) if keys and not itself:
                 lid = self._lid(node.type, node.id)
@@ -413,8 +437,8 @@ class Compiler:
                 ]
                 return Driver(joined(" UNION ", parts) + (" ORDER BY 1, 2" if len(parts) > 1 else ""), True)
             case _:
-                found = Sql("SELECT r.sk, r.rid FROM (SELECT DISTINCT rid FROM (SELECT NULL AS rid WHERE 0 UNION ALL ")
-                return Driver(found + self._set(t, node) + ")) s CROSS JOIN res r ON r.rid=s.rid", False)
+                found = Sql("SELECT DISTINCT rid FROM (SELECT NULL AS rid WHERE 0 UNION ALL ")
+                return Driver(found + self._set(t, node) + ") WHERE rid IS NOT NULL", False)
 
 
 def _flat(node: Node) -> list[Node]:
@@ -427,7 +451,7 @@ def _flat(node: Node) -> list[Node]:
 def _posting(node: Node) -> bool:
     """Whether the rows of the condition stand together in newest-first order."""
     match node:
-        case tree.Token(_, _, str()) | tree.Reference() | tree.Uri(_, tree.UriMode.EXACT, _):
+        case tree.Token(_, _, str()) | tree.Reference(_, str(), _) | tree.Uri(_, tree.UriMode.EXACT, _):
             return True
     return False
 
@@ -440,6 +464,8 @@ def _drives(node: Node) -> bool:
         case tree.InCompartment(_, _, keys, itself):
             return bool(keys) and not itself
         case tree.Id() | LidReference():
+            return True
+        case tree.Reference():
             return True
         case tree.String(_, mode, _):
             return mode is not tree.StringMode.CONTAINS

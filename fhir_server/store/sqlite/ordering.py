@@ -27,22 +27,22 @@ class Ordering:
     keys: tuple[Sql, ...]
     descending: tuple[bool, ...]
 
-    def order_by(self) -> str:
-        """The ORDER BY clause (key columns are named k0, k1 …)."""
+    def order_by(self, sk: str) -> str:
+        """The ORDER BY clause (key columns are named k0, k1 …; ``sk`` is the sort column)."""
         if self.kind != KEYS:
-            return {NATURAL: "d.sk, d.rid", NEWEST: "d.rid DESC", OLDEST: "d.rid"}[self.kind]
+            return {NATURAL: f"{sk}, d.rid", NEWEST: "d.rid DESC", OLDEST: "d.rid"}[self.kind]
         parts: list[str] = []
         for i, descending in enumerate(self.descending):
             parts.append(f"k{i} IS NULL, k{i}{' DESC' if descending else ''}")
         return ", ".join([*parts, "d.rid"])
 
-    def after(self, last: tuple[Any, ...] | None) -> Sql:
+    def after(self, last: tuple[Any, ...] | None, sk: str) -> Sql:
         """The condition on rows that come after the row with these keys."""
         if last is None:
             return TRUE
         match self.kind:
             case "natural":
-                return Sql("(d.sk, d.rid)>(?, ?)", last)
+                return Sql(f"({sk}, d.rid)>(?, ?)", last)
             case "-rid":
                 return Sql("d.rid<?", last)
             case "rid":

@@ -136,20 +136,20 @@ class Search:
         limit: int,
     ) -> Sql:
         s = compiler.snapshot
-        columns = Sql("SELECT d.sk, d.rid")
+        columns = Sql(f"SELECT {driver.sk}, d.rid")
         for i, key in enumerate(order.keys):
             columns = columns + ", " + key + f" AS k{i}"
         where = conjunction(
             [
                 Sql(f"d.rid<={s}"),
-                order.after(last),
-                compiler.test(t, rest, Place("d.rid", "d.sk")),
+                order.after(last, driver.sk),
+                compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
                 Sql(f"r.till>{s} AND r.body IS NOT NULL"),
                 access_condition(access, "r"),
             ]
         )
         rows = columns + " FROM (" + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
-        return rows + where + f" ORDER BY {order.order_by()} LIMIT {limit}"
+        return rows + where + f" ORDER BY {order.order_by(driver.sk)} LIMIT {limit}"
 
     def compiler(self, snapshot: int) -> Compiler:
         """A compiler for conditions as of ``snapshot``."""
@@ -182,13 +182,14 @@ class Search:
             t = self.names.type(type_)
             compiler = self.compiler(snapshot)
             driver, rest = compiler.plan(t, node)
-            conditions = [compiler.test(t, rest, Place("d.rid", "d.sk"))]
+            conditions = [compiler.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))]
             if any_dead:
                 conditions.append(Sql(f"NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<={snapshot})"))
             condition = access_condition(access, "r")
             if condition != TRUE:
                 conditions.append(Sql("EXISTS(SELECT 1 FROM res r WHERE r.rid=d.rid AND ") + condition + ")")
-            sql = Sql("SELECT count(*) FROM (") + driver.rows + ") d WHERE " + conjunction(conditions)
+            joined = "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"
+            sql = Sql("SELECT count(*) FROM (") + driver.rows + f") d{joined} WHERE " + conjunction(conditions)
             total += self.connection.execute(sql.text, sql.args).fetchone()[0]
         return total
 
