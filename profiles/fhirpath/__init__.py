@@ -1,0 +1,10 @@
+"""FHIRPath (N1, with FHIR R4's additions) compiled to closures over plain resources, aware of where each value stands.
+
+https://hl7.org/fhirpath/N1/ and https://hl7.org/fhir/R4/fhirpath.html
+"""
+
+from profiles.fhirpath.errors import FhirPathError, TooCostlyError
+from profiles.fhirpath.expression import Expression, Location, compile
+from profiles.fhirpath.scope import Environment
+
+__all__ = ["Environment", "Expression", "FhirPathError", "Location", "TooCostlyError", "compile"]

@@ -1,0 +1,110 @@
+"""What an evaluation knows: the environment given by the caller, the run's limits, and ``$this`` at each point.
+
+https://hl7.org/fhir/R4/fhirpath.html#variables
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, TypeAlias
+
+from profiles.fhirpath.errors import FhirPathError, TooCostlyError
+from profiles.fhirpath.model import Items, Node
+
+Resolve: TypeAlias = Callable[[str], dict[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What an expression may ask of its surroundings, and how much it may cost.
+
+    ``variables``: values of ``%name``. ``resolve``: reference text to resource or None. ``member_of``: (JSON value,
+    value set URL) to bool, None for unknown. ``conforms_to``: (JSON value, profile URL) likewise. ``trace``: told
+    (name, values). ``now``: the moment of now() and today(). ``max_steps``: items visited; ``max_seconds``: time.
+    """
+
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    resolve: Resolve | None = None
+    member_of: Callable[[Any, str], bool | None] | None = None
+    conforms_to: Callable[[Any, str], bool | None] | None = None
+    trace: Callable[[str, list[Any]], None] | None = None
+    now: datetime | None = None
+    max_steps: int = 2_000_000
+    max_seconds: float = 2.0
+
+
+DEFAULT = Environment()
+MAX_TEXT = 1_000_000
+"""Longest text that an expression may make, in characters."""
+_CLOCK_EVERY = 2_048
+
+
+class Run:
+    """One evaluation: its environment, the node it started on, and what it has spent."""
+
+    __slots__ = ("_deadline", "_next_look", "_spent", "context", "environment", "now", "resolve")
+
+    def __init__(self, environment: Environment, context: Node, resolve: Resolve | None) -> None:
+        self.environment = environment
+        self.context = context
+        self.resolve = resolve or environment.resolve
+        self.now: datetime | None = environment.now
+        self._spent = 0
+        self._next_look = _CLOCK_EVERY
+        self._deadline = 0.0
+
+    def spend(self, steps: int) -> None:
+        """Count steps; raises TooCostlyError when the limit of steps or of time is passed."""
+        self._spent += steps
+        if self._spent >= self._next_look:
+            self._look()
+
+    def _look(self) -> None:
+        limits = self.environment
+        now = monotonic()
+        if not self._deadline:
+            self._deadline = now + limits.max_seconds
+        self._next_look = self._spent + _CLOCK_EVERY
+        if self._spent > limits.max_steps or now > self._deadline:
+            raise TooCostlyError("the expression takes too long on this resource")
+
+    def made_text(self, text: str) -> str:
+        """The text, counted; raises TooCostlyError if it is too long."""
+        if len(text) > MAX_TEXT:
+            raise TooCostlyError(f"the expression makes a text of more than {MAX_TEXT} characters")
+        self.spend(len(text) >> 6)
+        return text
+
+    def moment(self) -> datetime:
+        """Now, the same throughout one evaluation."""
+        if self.now is None:
+            self.now = datetime.now(UTC)
+        return self.now
+
+
+class Scope:
+    """``$this`` (a collection), ``$index`` and ``$total`` at one point of a run."""
+
+    __slots__ = ("index", "run", "this", "total")
+
+    def __init__(self, this: Items, run: Run, index: int | None = None, total: Items | None = None) -> None:
+        self.this = this
+        self.run = run
+        self.index = index
+        self.total = total
+
+
+Ev: TypeAlias = Callable[[Scope], Items]
+"""A compiled expression."""
+Step: TypeAlias = Callable[[Items, Scope], Items]
+"""A compiled step: from the collection before it to the one after it."""
+
+
+def single(items: Items, what: str) -> Any:
+    """The only item, None if there is none; raises FhirPathError if there are several."""
+    if len(items) > 1:
+        raise FhirPathError(f"{what} takes one item, not {len(items)}")
+    return items[0] if items else None
