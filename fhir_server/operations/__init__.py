@@ -3,5 +3,30 @@
 from __future__ import annotations
 
 from fhir_server.http.routes import Operation
+from fhir_server.operations.everything import encounter_everything, patient_everything
+from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.validate import validate
 
-OPERATIONS: tuple[Operation, ...] = ()
+_DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True),
+    Operation("meta-add", meta_add, f"{_DEFINITION}Resource-meta-add", instance=True, get=False),
+    Operation("meta-delete", meta_delete, f"{_DEFINITION}Resource-meta-delete", instance=True, get=False),
+    Operation("validate", validate, f"{_DEFINITION}Resource-validate", type=True, instance=True),
+    Operation(
+        "everything",
+        patient_everything,
+        f"{_DEFINITION}Patient-everything",
+        type=True,
+        instance=True,
+        types=frozenset({"Patient"}),
+    ),
+    Operation(
+        "everything",
+        encounter_everything,
+        f"{_DEFINITION}Encounter-everything",
+        instance=True,
+        types=frozenset({"Encounter"}),
+    ),
+)

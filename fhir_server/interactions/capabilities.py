@@ -1,0 +1,224 @@
+"""FHIR capabilities interaction: the CapabilityStatement, generated from what is really registered.
+
+https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fhir_server.errors import BadRequest, NotSupported
+from fhir_server.http.exchange import Request, Response
+from fhir_server.http.negotiate import FHIR_JSON, FHIR_XML, JSON_PATCH
+from fhir_server.http.routes import Operation, Routes
+from fhir_server.http.summary import wanted_part
+from fhir_server.search.plan import Indexed
+from fhir_server.search.types import date, number, quantity, reference, special, string, token, uri
+from profiles.lossless import encode
+
+if TYPE_CHECKING:
+    from fhir_server.context import Context
+
+RELEASED = "2026-11-22"  # of the software: the statement may change only with it or with custom parameters
+_RESOURCE_INTERACTIONS = (
+    "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
+_SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+_MODES = ("full", "normative", "terminology")
+MODIFIERS: dict[str, tuple[str, ...]] = {
+    "number": number.MODIFIERS,
+    "date": date.MODIFIERS,
+    "string": string.MODIFIERS,
+    "token": token.MODIFIERS,
+    "reference": reference.MODIFIERS,
+    "composite": ("missing",),
+    "quantity": quantity.MODIFIERS,
+    "uri": uri.MODIFIERS,
+    "special": special.MODIFIERS,
+}
+_PREFIXED = frozenset({"number", "date", "quantity"})
+_RESULT_PARAMETERS = (
+    ("_has", "special", "Resources that others refer to: _has:[type]:[reference]:[parameter], nested and in chains"),
+    ("_list", "special", "Resources that are entries of the List with this id"),
+    ("_type", "special", "System searches: only these types"),
+    ("_filter", "special", "A filter expression"),
+)
+
+
+async def capabilities(request: Request, context: Context) -> Response:
+    """``GET [base]/metadata``: the statement, 304 where the client has it.
+
+    ``mode=terminology`` raises NotSupported, an unknown mode BadRequest.
+    """
+    mode = request.param("mode") or "full"
+    if mode not in _MODES:
+        raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
+    if mode == "terminology":
+        raise NotSupported("This server has no terminology service yet, so no TerminologyCapabilities", "http.mode")
+    body = _text(context, request.base_url)
+    part = wanted_part([pair for pair in request.query if pair[0] != "mode"], context.definitions)
+    if part is not None:
+        body = part(body)
+    tag = f'W/"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+    headers = [("ETag", tag)]
+    known = {name.strip() for name in request.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        return Response(304, headers=headers)
+    return Response(200, body, headers=headers)
+
+
+_texts: dict[tuple[int, int, str], tuple[object, bytes]] = {}
+
+
+def _text(context: Context, base_url: str) -> bytes:
+    """The statement's JSON, kept as long as the table of routes and the extractor are the same."""
+    key = (id(context.routes), id(context.extractor), base_url)
+    found = _texts.get(key)
+    if found is None:
+        if len(_texts) >= 16:  # the Host header may vary without bound
+            _texts.clear()
+        # The tables are kept with the text, so that their ids cannot be given to others meanwhile.
+        found = _texts[key] = ((context.routes, context.extractor), encode(statement(context, base_url)))
+    return found[1]
+
+
+def statement(context: Context, base_url: str) -> dict[str, Any]:
+    """The CapabilityStatement of the server at ``base_url``."""
+    types = sorted(context.definitions.resource_types)
+    params = {name: context.extractor.params(name) for name in types}
+    names = {route.name for route in context.routes.routes}
+    return {
+        "resourceType": "CapabilityStatement",
+        "id": "yidang",
+        "url": f"{base_url}/metadata",
+        "version": version("yidang"),
+        "name": "Yidang",
+        "title": "Yidang 一档: FHIR R4 server of a county medical alliance",
+        "status": "active",
+        "date": RELEASED,
+        "publisher": "Yidang",
+        "description": "What this server really offers, generated from its tables of routes and search parameters.",
+        "kind": "instance",
+        "software": {"name": "Yidang", "version": version("yidang"), "releaseDate": RELEASED},
+        "implementation": {"description": "Yidang 一档", "url": base_url},
+        "fhirVersion": "4.0.1",
+        "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
+        "patchFormat": [JSON_PATCH, FHIR_JSON, FHIR_XML],
+        "rest": [
+            {
+                "mode": "server",
+                "security": _security(context),
+                "resource": [_resource(name, params, names, context) for name in types],
+                "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS if code in _offered(names)],
+                "searchParam": _common(params, context),
+                "operation": _operations(context.routes, "system", ""),
+                "compartment": [
+                    f"http://hl7.org/fhir/CompartmentDefinition/{name[0].lower()}{name[1:]}"
+                    for name in sorted(context.definitions.compartments)
+                ],
+            }
+        ],
+    }
+
+
+def _security(context: Context) -> dict[str, Any]:
+    text = "Development mode: everything is open." if context.settings.open else "Access is decided for each request."
+    return {"cors": bool(context.settings.cors_origin), "description": text}
+
+
+def _offered(names: set[str]) -> set[str]:
+    """The interaction codes; batch and transaction come by one route."""
+    return names | {"batch", "transaction"} if names & {"batch", "transaction", "bundle"} else names
+
+
+def _resource(
+    name: str, params: Mapping[str, Mapping[str, Indexed]], names: set[str], context: Context
+) -> dict[str, Any]:
+    multiple = context.settings.delete_max > 1
+    found: dict[str, Any] = {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "interaction": [{"code": code} for code in _RESOURCE_INTERACTIONS if code in names],
+        "versioning": "versioned-update",
+        "readHistory": "vread" in names,
+        "updateCreate": "update" in names,
+        "conditionalCreate": "create" in names,
+        "conditionalRead": "full-support" if "read" in names else "not-supported",
+        "conditionalUpdate": "update" in names,
+        "conditionalDelete": "not-supported" if "delete" not in names else "multiple" if multiple else "single",
+        "referencePolicy": ["literal", "logical", "enforced" if context.settings.referential_integrity else "local"],
+        "searchInclude": [
+            "*",
+            *(f"{name}:{code}" for code, p in sorted(params[name].items()) if p.kind == "reference"),
+        ],
+        "searchRevInclude": _pointing_to(name, params),
+        "searchParam": [_parameter(p, params) for _, p in sorted(params[name].items())],
+    }
+    operations = _operations(context.routes, "", name)
+    if operations:
+        found["operation"] = operations
+    return found
+
+
+def _pointing_to(name: str, params: Mapping[str, Mapping[str, Indexed]]) -> list[str]:
+    return [
+        f"{other}:{code}"
+        for other, of_type in params.items()
+        for code, param in sorted(of_type.items())
+        if param.kind == "reference" and name in param.targets
+    ]
+
+
+def _parameter(param: Indexed, params: Mapping[str, Mapping[str, Indexed]]) -> dict[str, Any]:
+    return {
+        "name": param.code,
+        "definition": param.definition.url,
+        "type": param.kind,
+        "documentation": _documentation(param, params),
+    }
+
+
+def _documentation(param: Indexed, params: Mapping[str, Mapping[str, Indexed]]) -> str:
+    """What the parameter finds, its modifiers and prefixes, and where a chain may go on."""
+    parts = [" ".join(param.definition.description.split()).rstrip(".")[:200] + "."]
+    modifiers = [name for name in MODIFIERS[param.kind] if name != "[type]"]
+    if param.kind == "reference" and len(param.targets) > 1:
+        modifiers.append("[type]")
+    parts.append("Modifiers: " + ", ".join(f":{name}" for name in modifiers) + ".")
+    if param.kind in _PREFIXED:
+        parts.append("Prefixes: eq, ne, gt, lt, ge, le, sa, eb, ap.")
+    if param.kind == "reference" and param.targets:
+        shown = "any type" if len(param.targets) > 20 else ", ".join(param.targets)
+        parts.append(f"Chains: any search parameter of {shown}, to any depth.")
+    return " ".join(parts)
+
+
+def _common(params: Mapping[str, Mapping[str, Indexed]], context: Context) -> list[dict[str, Any]]:
+    """The parameters of system searches: those that every type has."""
+    shared = set.intersection(*(set(of_type) for of_type in params.values()))
+    first = next(iter(params.values()))
+    found = [_parameter(first[code], params) for code in sorted(shared)]
+    known = {item["name"] for item in found}
+    return found + [
+        {"name": name, "type": kind, "documentation": text}
+        for name, kind, text in _RESULT_PARAMETERS
+        if name not in known
+    ]
+
+
+def _operations(routes: Routes, level: str, type_name: str) -> list[dict[str, Any]]:
+    """The operations of the system level, or those of a type (its type and instance levels)."""
+
+    def has(operation: Operation) -> bool:
+        if level == "system":
+            return operation.system
+        return operation.offered("type", type_name) or operation.offered("instance", type_name)
+
+    found: dict[str, dict[str, Any]] = {}
+    for operation in routes.operations:
+        if has(operation):
+            found.setdefault(operation.code, {"name": operation.code, "definition": operation.definition})
+    return list(found.values())
