@@ -113,6 +113,13 @@ class Transaction(Protocol):
         """Mark as deleted; None when there is nothing (or it is deleted already)."""
         ...
 
+    def once(self, name: str) -> bool:
+        """Note, as part of this write, that the piece of work ``name`` is done; False when it was before.
+
+        For work that may be started again after an interruption (loading files).
+        """
+        ...
+
 
 class Store(Protocol):
     """A record store. ``read``, ``vread``, ``history`` are quick and run inline in the event loop."""
@@ -150,6 +157,10 @@ class Store(Protocol):
 
     def feed(self, after: int, limit: int, access: Access) -> Iterator[Stored]:
         """Versions in commit order with sequences above ``after``."""
+        ...
+
+    def noted(self, prefix: str, access: Access) -> frozenset[str]:
+        """The names given to ``Transaction.once`` that begin with ``prefix``."""
         ...
 
     def close(self) -> None:

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from consent import Access
+from fhir_server.errors import TooCostly
 from fhir_server.search.extract import Extractor
 from fhir_server.search.tree import Query
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import maintenance, schema
+from fhir_server.store.sqlite import maintenance, schema, text
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
@@ -30,6 +31,8 @@ from fhir_server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 FILE = "records.db"
+_TEXT_STEP = 2000  # versions a commit while a text search waits
+_TEXT_TRICKLE = 50  # versions a half second while nobody does: the index must not compete with the requests
 
 
 @dataclass(slots=True)
@@ -79,7 +82,7 @@ class SqliteStore:
         search = Search(connection, names, bodies, extractor.primary_date)
         self._transaction = SqliteTransaction(connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names)
         self._writing = connection
-        self._writer = Writer(connection, self._transaction, folder / "write.lock", clock, self._tidy)
+        self._writer = Writer(connection, self._transaction, folder / "write.lock", clock, self._background)
         self._pool: ReaderPool[_Reader] = ReaderPool(self._new_reader, _Reader.close, threads=2)
 
     @classmethod
@@ -139,6 +142,8 @@ class SqliteStore:
         """One page of matches; see the protocol."""
         binding = f"{digest}\0{access.reason}"
         start = None if cursor is None else unseal(cursor, binding, self._secret)
+        if any(text.mentions_text(node) for _, node in query.where):
+            await self._follow_text(access)
         page, following, rest = await self._pool.run(
             lambda reader: limited(
                 reader.search.connection, self._search_seconds, lambda: reader.search.page(query, access, start)
@@ -146,11 +151,20 @@ class SqliteStore:
         )
         return replace(page, cursor=self._token(following, binding), include_cursor=self._token(rest, binding))
 
+    async def _follow_text(self, access: Access) -> None:
+        """Bring the text index up to the writes that were answered before this search."""
+        deadline = time.monotonic() + self._search_seconds
+        while not await self.write(lambda _: text.follow(self._writing, _TEXT_STEP), access):
+            if time.monotonic() > deadline:
+                raise TooCostly("the text index is still being built: try again later")
+
     def _token(self, cursor: Cursor | None, binding: str) -> str | None:
         return None if cursor is None else seal(cursor, binding, self._secret)
 
     async def count(self, query: Query, access: Access) -> int:
         """The number of matches."""
+        if any(text.mentions_text(node) for _, node in query.where):
+            await self._follow_text(access)
         return await self._pool.run(
             lambda reader: limited(
                 reader.search.connection, self._search_seconds, lambda: reader.search.count(query, access)
@@ -188,12 +202,28 @@ class SqliteStore:
         result: T = outcome[0]
         return result
 
+    def noted(self, prefix: str, access: Access) -> frozenset[str]:
+        """The names given to ``Transaction.once`` that begin with ``prefix``."""
+        access_condition(access, "r")
+        low = f"once:{prefix}"
+        found = self._reader().reading.connection.execute(
+            "SELECT name FROM state WHERE name>=? AND name<?", (low, low + "\U0010ffff")
+        )
+        return frozenset(name.removeprefix("once:") for (name,) in found)
+
     # -- care ----------------------------------------------------------------------------------
 
-    def _tidy(self) -> None:
-        """What the writer does when nothing waits: purge superseded index rows, keep the log short."""
-        maintenance.purge(self._writer, self.extractor, self._transaction, self._clock() - self._keep)
+    def _background(self, quiet: bool) -> bool:
+        """One step of the housekeeping, in the writer's thread; whether there is more to do."""
+        before = self._clock() - self._keep
+        purged = maintenance.purge(self._writer, self.extractor, self._transaction, before)
+        if not quiet:
+            return False
+        if purged:
+            return True
+        self._writer.housekeeping(lambda connection, _: text.follow(connection, _TEXT_TRICKLE))
         self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return False
 
     def optimize(self) -> None:
         """Refresh the statistics of the file (after bulk loads)."""

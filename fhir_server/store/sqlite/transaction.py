@@ -128,6 +128,11 @@ class SqliteTransaction:
         self._insert((self.rid, lid, t, version, UNDATED, row[0], 0, "DELETE"), id, None)
         return Stored(type, id, version, self.rid, self.time, "DELETE", None)
 
+    def once(self, name: str) -> bool:
+        """Note that the piece of work ``name`` is done; False when it was before."""
+        run = self._connection.execute
+        return run("INSERT OR IGNORE INTO state VALUES(?, 1)", (f"once:{name}",)).rowcount == 1
+
     def _insert(self, version: tuple[int, int, int, int, int, int, int, str], id: str, body: bytes | None) -> None:
         rid, lid, t, ver, sk, pat, present, method = version
         self._connection.execute(
