@@ -32,6 +32,12 @@ class BadRequest(FhirError):
     """400: the request cannot be understood."""
 
 
+class Unauthorized(FhirError):
+    """401: who asks is not known."""
+
+    status, code = 401, "login"
+
+
 class NotFound(FhirError):
     """404: no such resource, version or endpoint (or none that may be known to exist)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fhir_server.errors import MethodNotAllowed, NotFound
+from fhir_server.errors import FhirError, MethodNotAllowed, NotFound
 from fhir_server.http.exchange import Handler, Request
 
 
@@ -77,6 +77,15 @@ class Routes:
             return ["GET", "HEAD", "POST"] if any(o.get for o in found) else ["POST"]
         methods = self._by_shape.get(shape, {})
         return [m for method in methods for m in ((method, "HEAD") if method == "GET" else (method,))]
+
+    def described(self, request: Request) -> str:
+        """The shape of the path of ``request`` for logs: no ids, no query."""
+        try:
+            shape = self._shape(request)
+        except FhirError:
+            return "(unknown path)"
+        known = shape.endswith("$") or shape in self._by_shape
+        return f"/{shape}{request.operation if shape.endswith('$') else ''}" if known else "(unknown path)"
 
     def find(self, request: Request) -> Handler:
         """The handler of ``request``, whose type, id, version and operation are set.

@@ -1,4 +1,4 @@
-"""The search criteria of conditional interactions: they find none, one or many, and are never read leniently.
+"""Search parameters read in the surroundings of a request: searches, and the criteria of conditional interactions.
 
 https://hl7.org/fhir/R4/http.html#cond-update
 """
@@ -12,10 +12,17 @@ from fhir_server.errors import BadRequest, PreconditionFailed
 from fhir_server.http.dispatch import query_pairs
 from fhir_server.http.exchange import Pairs
 from fhir_server.search.parse import parse
-from fhir_server.search.tree import Query
+from fhir_server.search.tree import Query, SearchRequest
 from fhir_server.store.protocol import Stored, Transaction
 
 GENERAL = frozenset({"_format", "_pretty", "_summary", "_elements"})
+
+
+def read_search(
+    types: tuple[str, ...], pairs: Pairs, context: Context, base_url: str = "", lenient: bool = False
+) -> SearchRequest:
+    """The search that ``pairs`` ask for on ``types``. Raises BadRequest for what is unknown unless ``lenient``."""
+    return parse(types, pairs, context.extractor, lenient=lenient)
 
 
 def criteria(type: str, pairs: Pairs, context: Context, expression: str = "http.url") -> Query:
@@ -28,7 +35,7 @@ def criteria(type: str, pairs: Pairs, context: Context, expression: str = "http.
         raise PreconditionFailed(
             "The condition has no search criterion, so it is not selective enough", expression, code="multiple-matches"
         )
-    return parse((type,), wanted, context.extractor, lenient=False).query
+    return read_search((type,), wanted, context).query
 
 
 def header_criteria(type: str, text: str, context: Context) -> Query:

@@ -1,0 +1,52 @@
+"""The composition root: settings, definitions, store and interactions put together to an application."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from consent import Access
+from fhir_server.context import Context
+from fhir_server.http.shell import Application
+from fhir_server.http.table import routes
+from fhir_server.search.extract import Extractor
+from fhir_server.settings import Settings
+from fhir_server.store.sqlite import SqliteStore
+from profiles.definitions import load
+from profiles.structure import Validator
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def new_id() -> str:
+    """A fresh logical id: a random UUID."""
+    return str(uuid.uuid4())
+
+
+def open_context(settings: Settings, access: Access) -> Context:
+    """The context on the store in ``settings.data``, on whose behalf ``access`` says; close its store at the end.
+
+    Raises ValueError when the data are of another layout.
+    """
+    definitions = load()
+    extractor = Extractor(definitions)
+    return Context(
+        store=SqliteStore.open(settings.data, extractor, zone=settings.zone, clock=wall_clock),
+        definitions=definitions,
+        extractor=extractor,
+        validator=Validator(definitions),
+        settings=settings,
+        routes=routes(definitions.resource_types),
+        access=access,
+        clock=wall_clock,
+        new_id=new_id,
+    )
+
+
+def application(settings: Settings) -> Application:
+    """The ASGI application of a server process; its store opens when the server starts."""
+    access = Access.everything("development mode (--open)") if settings.open else Access("no access token")
+    return Application(settings, lambda: open_context(settings, access), everything=settings.open)

@@ -1,0 +1,216 @@
+"""The HTTP shell: a small ASGI application between the server and the interactions.
+
+https://asgi.readthedocs.io/en/stable/specs/www.html, https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest, MethodNotAllowed, NotAcceptable, NotFound, TooLarge, Unauthorized
+from fhir_server.http.body import decompressed
+from fhir_server.http.dispatch import path_segments, query_pairs
+from fhir_server.http.errors import error_response
+from fhir_server.http.exchange import Request, Response
+from fhir_server.http.negotiate import JSON, Format, answer_format, is_pretty
+from fhir_server.http.render import Rendered, accepts_gzip, render
+from fhir_server.settings import Settings
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+BASE = "/fhir"
+_ALLOWED_HEADERS = (
+    "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, "
+    "X-Request-Id, X-Security-Context"
+)
+_ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_WITHOUT_TOKEN = (("metadata",),)  # what anybody may read
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+class Disconnected(Exception):
+    """The client went away before its body was there; nobody waits for an answer."""
+
+
+class Application:
+    """The ASGI application. ``start`` opens the context when the server starts; its store is closed at the end.
+
+    ``everything`` answers without asking who it is (the development mode); otherwise only the
+    CapabilityStatement is given out.
+    """
+
+    def __init__(self, settings: Settings, start: Callable[[], Context], everything: bool) -> None:
+        self._settings = settings
+        self._start = start
+        self._everything = everything
+        self._context: Context | None = None
+        self._base = settings.base_url.rstrip("/")
+        self._bases: dict[str, str] = {}
+        prefix = uuid.uuid4().hex[:12]
+        self._correlations = (f"{prefix}-{number}" for number in itertools.count(1))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One exchange with the server: an HTTP request, or the life of the process."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    self._context = self._start()
+                except Exception as error:
+                    await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if self._context is not None:
+                    await asyncio.to_thread(self._context.store.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        correlation = headers.get("x-request-id")
+        if correlation is None or not _CORRELATION.fullmatch(correlation):
+            correlation = next(self._correlations)
+        method: str = scope["method"]
+        request = Request(method, (), [], headers, b"", "", correlation)
+        format, pretty = JSON, False
+        try:
+            if scope["path"] == "/healthz":
+                response = _health(request)
+            else:
+                self._read_url(request, scope)
+                format, pretty = _shape(request)
+                if method not in _BODILESS:
+                    request.body = await self._body(request, receive)
+                response = await self._answer(request)
+        except Disconnected:
+            return
+        except Exception as error:
+            response = self._refused(error, request)
+        rendered = await self._rendered(response, request, format, pretty)
+        await send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else rendered.body})
+
+    def _read_url(self, request: Request, scope: Scope) -> None:
+        """Set base, segments and query of ``request``."""
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        path = raw.partition(b"?")[0].decode("latin-1")
+        if not path.startswith(BASE) or (len(path) > len(BASE) and path[len(BASE)] != "/"):
+            raise NotFound(f"There is nothing here; the FHIR base is {BASE}")
+        request.segments = path_segments(path[len(BASE) :])
+        host = request.headers.get("host", "")
+        request.base_url = self._base or self._bases.get(host) or self._base_of(host, scope)
+        if scope["query_string"]:
+            request.query = query_pairs(scope["query_string"].decode("latin-1"))
+
+    def _base_of(self, host: str, scope: Scope) -> str:
+        if not host and scope.get("server"):
+            host = "{}:{}".format(*scope["server"])
+        if not _HOST.fullmatch(host):
+            raise BadRequest("The Host header is not a host", "http.Host")
+        base = f"{scope['scheme']}://{host}{BASE}"
+        if len(self._bases) < 64:
+            self._bases[host] = base
+        return base
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        limit = self._settings.body_limit
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and len(length) < 20 and int(length) > limit:
+            raise TooLarge(f"The body has {length} bytes; the limit is {limit}", "http.Content-Length")
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"The body is over the limit of {limit} bytes", "http.Content-Length")
+            pieces.append(piece)
+            if not message.get("more_body"):
+                break
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        encoding = request.headers.get("content-encoding")
+        if encoding is None:
+            return body
+        return await asyncio.to_thread(decompressed, body, encoding, limit)
+
+    async def _answer(self, request: Request) -> Response:
+        context = self._context
+        if context is None:
+            raise RuntimeError("the server has not started")
+        if request.method == "OPTIONS":
+            return _options(request, context)
+        if not self._everything and request.segments not in _WITHOUT_TOKEN:
+            raise Unauthorized("Say who you are: this server gives records to nobody without an access token")
+        return await context.routes.find(request)(request, context)
+
+    def _refused(self, error: Exception, request: Request) -> Response:
+        where = request.method
+        if self._context is not None:
+            where = f"{request.method} {self._context.routes.described(request)}"
+        response = error_response(error, request.correlation, where)
+        if isinstance(error, MethodNotAllowed) and self._context is not None:
+            response.headers.append(("Allow", ", ".join(self._context.routes.allowed(request))))
+        elif isinstance(error, Unauthorized):
+            response.headers.append(("WWW-Authenticate", "Bearer"))
+        elif response.status == 503:
+            response.headers.append(("Retry-After", "1"))
+        return response
+
+    async def _rendered(self, response: Response, request: Request, format: Format, pretty: bool) -> Rendered:
+        work = len(response.body) >= self._settings.thread_from and (format.xml or pretty or accepts_gzip(request))
+        try:
+            if work:
+                return await asyncio.to_thread(render, response, request, self._settings, format, pretty)
+            return render(response, request, self._settings, format, pretty)
+        except Exception as error:  # what is stored has no form in this format: say so in one that always has
+            return render(self._refused(error, request), request, self._settings)
+
+
+def _shape(request: Request) -> tuple[Format, bool]:
+    """The format and the indentation of the answer."""
+    try:
+        format = answer_format(request)
+    except NotAcceptable:
+        # A Binary may be read as any type; whether it is one that the client takes is seen when it is there.
+        if not (request.segments[:1] == ("Binary",) and request.method in ("GET", "HEAD")):
+            raise
+        format = JSON
+    return format, bool(request.query) and is_pretty(request)
+
+
+def _health(request: Request) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        return Response(405, headers=[("Allow", "GET, HEAD")])
+    return Response(200, b'{"status":"ok"}', content_type="application/json", headers=[("Cache-Control", "no-store")])
+
+
+def _options(request: Request, context: Context) -> Response:
+    """What may be done here; also the answer to a browser's preflight. https://fetch.spec.whatwg.org/#http-cors-protocol"""
+    headers = [("Allow", ", ".join([*context.routes.allowed(request), "OPTIONS"]))]
+    if "access-control-request-method" in request.headers:
+        headers += [
+            ("Access-Control-Allow-Methods", _ALLOWED_METHODS),
+            ("Access-Control-Allow-Headers", _ALLOWED_HEADERS),
+            ("Access-Control-Max-Age", "3600"),
+        ]
+    return Response(204, headers=headers)

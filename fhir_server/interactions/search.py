@@ -1,0 +1,131 @@
+"""FHIR search interaction: of a type, the system, or a compartment; by GET or POST ``_search``.
+
+https://hl7.org/fhir/R4/http.html#search, https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest, NotFound, UnsupportedMediaType
+from fhir_server.http.dispatch import query_pairs
+from fhir_server.http.exchange import Pairs, Request, Response
+from fhir_server.http.negotiate import media_type
+from fhir_server.http.prefer import lenient
+from fhir_server.http.summary import subsetter
+from fhir_server.interactions.change import check_id
+from fhir_server.interactions.criteria import read_search
+from fhir_server.interactions.listing import bundle, link_url, outcome_entry, search_entries, without
+from fhir_server.search.tree import And, InCompartment, Node, Query, SearchRequest
+from fhir_server.store.protocol import Page
+from profiles.issues import Issue, operation_outcome
+
+_FORM = "application/x-www-form-urlencoded"
+_SHAPE = ("_format", "_pretty")
+
+
+async def search_type(request: Request, context: Context) -> Response:
+    """``GET [base]/[type]?…`` and ``POST [base]/[type]/_search``."""
+    return await _answer(request, (request.type,), request.type, context)
+
+
+async def search_system(request: Request, context: Context) -> Response:
+    """``GET [base]?…`` and ``POST [base]/_search``: all types, or those of ``_type``."""
+    pairs = _pairs(request)
+    names = [name for key, value in pairs if key == "_type" for name in value.split(",") if name]
+    for name in names:
+        if name not in context.definitions.resource_types:
+            raise BadRequest(f"_type: '{name}' is not a resource type of FHIR R4", "http._type")
+    types = tuple(dict.fromkeys(names)) or tuple(sorted(context.definitions.resource_types))
+    return await _answer(request, types, "", context)
+
+
+async def search_compartment(request: Request, context: Context) -> Response:
+    """``GET [base]/[compartment]/[id]/[type or *]?…`` and its POST ``_search``.
+
+    https://hl7.org/fhir/R4/compartmentdefinition.html
+    """
+    members = context.definitions.compartments.get(request.type)
+    if members is None:
+        raise NotFound(f"{request.type} has no compartment", "http.url", code="not-supported")
+    check_id(request.id, "http.url")
+    wanted = request.operation
+    if wanted != "*" and wanted not in members and wanted != request.type:
+        raise NotFound(f"{wanted} is never in the compartment of a {request.type}", "http.url", code="not-supported")
+    types = tuple(sorted({*members, request.type})) if wanted == "*" else (wanted,)
+    return await _answer(request, types, f"{request.type}/{request.id}/{wanted}", context)
+
+
+def in_compartment(query: Query, type: str, id: str, context: Context) -> Query:
+    """``query`` narrowed to the compartment of ``type``/``id``."""
+    members = context.definitions.compartments[type]
+    where: list[tuple[str, Node]] = []
+    for name, node in query.where:
+        keys = tuple(code for code in members.get(name, ()) if code != "{def}")
+        where.append((name, And((InCompartment(type, id, keys, itself=name == type), node))))
+    return replace(query, where=tuple(where))
+
+
+def _pairs(request: Request) -> Pairs:
+    """The parameters of the URL and, for POST, of the form in the body."""
+    if request.method != "POST" or not request.body:
+        return request.query
+    content_type = media_type(request.headers.get("content-type", _FORM))[0]
+    if content_type != _FORM:
+        raise UnsupportedMediaType(f"A search is posted as {_FORM}, not as '{content_type}'", "http.Content-Type")
+    try:
+        return [*request.query, *query_pairs(request.body.decode())]
+    except UnicodeDecodeError:
+        raise BadRequest("The form is not UTF-8") from None
+
+
+async def _answer(request: Request, types: tuple[str, ...], path: str, context: Context) -> Response:
+    pairs = without(_pairs(request), *_SHAPE)
+    tolerant = lenient(request, context.settings.handling)
+    wanted = read_search(types, pairs, context, request.base_url, tolerant)
+    query = wanted.query
+    if len(request.segments) > 2 and request.id:
+        query = in_compartment(query, request.type, request.id, context)
+    # What the links repeat is what was applied, never what was ignored.
+    applied = [pair for pair in wanted.applied if pair[0] not in ("_cursor", *_SHAPE)]
+    if wanted.summary == "count":
+        total = await context.store.count(query, context.access)
+        links = [("self", link_url(request.base_url, path, applied))]
+        return Response(body=bundle("searchset", links, _outcome(wanted), total, context.clock()))
+    digest = hashlib.blake2b(repr((path, types, applied)).encode(), digest_size=16).hexdigest()
+    page = await context.store.search(query, context.access, wanted.cursor, digest)
+    return _searchset(request, path, applied, page, wanted, context)
+
+
+def _searchset(
+    request: Request, path: str, applied: Pairs, page: Page, wanted: SearchRequest, context: Context
+) -> Response:
+    base = request.base_url
+    here = [*applied, ("_cursor", wanted.cursor)] if wanted.cursor else applied
+    links = [("self", link_url(base, path, here))]
+    # Where the cap cut the includes, the next page brings the rest of them before further matches.
+    following = page.include_cursor or page.cursor
+    shape = [pair for pair in request.query if pair[0] in _SHAPE]
+    if following:
+        links.append(("first", link_url(base, path, [*applied, *shape])))
+        links.append(("next", link_url(base, path, [*applied, *shape, ("_cursor", following)])))
+    part = subsetter(wanted.summary, wanted.elements, context.definitions)
+    entries = search_entries(page.matches, "match", base, part)
+    if page.includes:
+        entries += search_entries(page.includes, "include", base, None)
+    entries += _outcome(wanted, page.include_cursor is not None)
+    return Response(body=bundle("searchset", links, entries, page.total, context.clock()))
+
+
+def _outcome(wanted: SearchRequest, cut: bool = False) -> list[bytes]:
+    issues = [
+        Issue("not-supported", f"The parameter '{text}' was ignored", (f"http.{text.partition('=')[0]}",), "warning")
+        for text in wanted.ignored
+    ]
+    if cut:
+        issues.append(
+            Issue("incomplete", "More included resources come on the page of the next link", severity="information")
+        )
+    return [outcome_entry(operation_outcome(issues))] if issues else []
