@@ -43,8 +43,9 @@ def prepare(resource: dict[str, Any], id: str, extractor: Extractor) -> Prepared
     The rows never hold the version or time of the text: those are columns.
     """
     stamped = with_identity(resource, id)
+    generation = extractor.generation
     rows: Rows = extractor.rows(stamped)
-    return Prepared(resource["resourceType"], id, encode(stamped), rows, stamped)
+    return Prepared(resource["resourceType"], id, encode(stamped), rows, stamped, generation)
 
 
 def stamp(template: bytes, version: int, updated: str) -> bytes:

@@ -51,6 +51,7 @@ class Prepared:
     template: bytes
     rows: Rows
     resource: dict[str, Any]
+    generation: int = 0  # of the extractor that made the rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ MANY = 2000  # a larger set is not gathered to show its first page
 PROBES = 30  # up to so many referenced resources are looked up one by one
 _NOTHING = Sql("SELECT NULL AS sk, NULL AS rid WHERE 0")
 # A code may stand in several systems. For a page, DISTINCT would cost the order of the index; for a count it is cheap.
-_SAME = " AND NOT EXISTS(SELECT 1 FROM {0} o WHERE o.p=x.p AND o.{1}=x.{1} AND o.sk=x.sk AND o.rid=x.rid AND o.{2}<x.{2})"
+_SAME = (
+    " AND NOT EXISTS(SELECT 1 FROM {0} o WHERE o.p=x.p AND o.{1}=x.{1} AND o.sk=x.sk AND o.rid=x.rid AND o.{2}<x.{2})"
+)
 _ONCE = _SAME.format("tok", "code", "s")
 
 

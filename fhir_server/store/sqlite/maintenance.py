@@ -11,7 +11,7 @@ import zstandard
 
 from fhir_server.search.extract import Extractor
 from fhir_server.search.rows import Rows
-from fhir_server.store.sqlite import postings, schema
+from fhir_server.store.sqlite import postings, schema, text
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.rows import METHODS
@@ -39,6 +39,8 @@ def purge(writer: Writer, extractor: Extractor, transaction: SqliteTransaction, 
         for rid, till in found:
             rows = file_rows_of(connection, rid, extractor, tx.names, bodies)
             postings.remove_rows(connection, rows)
+            t, body = connection.execute("SELECT t, body FROM res WHERE rid=?", (rid,)).fetchone()
+            text.forget(connection, rid, t, bodies.unpack(body))
             connection.execute("DELETE FROM dead WHERE rid=?", (rid,))
             connection.execute("UPDATE state SET value=max(value, ?) WHERE name='horizon'", (till,))
         purged = len(found)

@@ -54,6 +54,7 @@ CREATE TABLE qty(rid INTEGER, p INTEGER, wide INTEGER, low REAL, high REAL, s IN
 CREATE INDEX qty_low ON qty(p, wide, low, high, s, code);
 CREATE TABLE geo(p INTEGER, latitude REAL, longitude REAL, rid INTEGER,
   PRIMARY KEY(p, latitude, longitude, rid)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE text USING fts5(narrative, content, content='');
 CREATE TABLE job(id TEXT PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, status TEXT NOT NULL,
   position INTEGER NOT NULL, last INTEGER NOT NULL, done INTEGER NOT NULL, total INTEGER NOT NULL,
   note TEXT NOT NULL, started INTEGER NOT NULL, beat INTEGER NOT NULL) WITHOUT ROWID;

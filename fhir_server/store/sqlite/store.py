@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from consent import Access
 from fhir_server.errors import TooCostly
-from fhir_server.search.extract import Extractor
+from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import maintenance, schema, text
+from fhir_server.store.sqlite import maintenance, registry, schema, text
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
@@ -44,6 +44,15 @@ class _Reader:
 
     def close(self) -> None:
         self.reading.connection.close()
+
+
+def natural_date(extractor: Extractor) -> Callable[[str], str | None]:
+    """For a type, the index key of the date that alone makes the sort column; None where several may."""
+
+    def key(type_: str) -> str | None:
+        return extractor.primary_date(type_) if len(PRIMARY_DATES.get(type_, ())) == 1 else None
+
+    return key
 
 
 def wall_clock() -> int:
@@ -79,8 +88,10 @@ class SqliteStore:
         self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
         bodies = Bodies(connection)
         names = Names(connection, writable=True)
-        search = Search(connection, names, bodies, extractor.primary_date)
-        self._transaction = SqliteTransaction(connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names)
+        search = Search(connection, names, bodies, natural_date(extractor))
+        self._transaction = SqliteTransaction(
+            connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names, extractor
+        )
         self._writing = connection
         self._writer = Writer(connection, self._transaction, folder / "write.lock", clock, self._background)
         self._pool: ReaderPool[_Reader] = ReaderPool(self._new_reader, _Reader.close, threads=2)
@@ -96,7 +107,13 @@ class SqliteStore:
     def _prepare_file(self, connection: Any) -> None:
         connection.execute("BEGIN IMMEDIATE")
         install_dictionary(connection)
-        for name, value in (("lid", 0), ("horizon", 0), ("text", 0), ("secret", secrets.token_bytes(32))):
+        for name, value in (
+            ("lid", 0),
+            ("horizon", 0),
+            ("text", 0),
+            ("registry", 0),
+            ("secret", secrets.token_bytes(32)),
+        ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
         connection.execute("COMMIT")
 
@@ -106,7 +123,7 @@ class SqliteStore:
         connection = schema.connect(self.path)
         names, bodies = Names(connection), Bodies(connection)
         return _Reader(
-            Reading(connection, names, bodies), Search(connection, names, bodies, self.extractor.primary_date)
+            Reading(connection, names, bodies), Search(connection, names, bodies, natural_date(self.extractor))
         )
 
     def _reader(self) -> _Reader:
@@ -216,14 +233,37 @@ class SqliteStore:
     def _background(self, quiet: bool) -> bool:
         """One step of the housekeeping, in the writer's thread; whether there is more to do."""
         before = self._clock() - self._keep
-        purged = maintenance.purge(self._writer, self.extractor, self._transaction, before)
-        if not quiet:
-            return False
-        if purged:
-            return True
+        working = maintenance.purge(self._writer, self.extractor, self._transaction, before) > 0
+        working |= self._index_step()
+        if working or not quiet:
+            return working
         self._writer.housekeeping(lambda connection, _: text.follow(connection, _TEXT_TRICKLE))
         self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return False
+
+    def _index_step(self) -> bool:
+        """One step of the reindexing jobs; whether there are any."""
+        registry.refresh(self._writing, self.extractor)
+        if not any(job.status in ("queued", "running") for job in registry.jobs(self._writing)):
+            return False
+        self._writer.housekeeping(lambda connection, tx: registry.step(connection, tx, self.extractor, self._clock()))
+        registry.refresh(self._writing, self.extractor)
+        return True
+
+    def jobs(self) -> list[registry.Job]:
+        """The reindexing jobs, the newest first."""
+        return registry.jobs(self._reader().reading.connection)
+
+    async def reindex(self, ids: list[str], access: Access) -> None:
+        """Start the jobs of these SearchParameters anew; the id ``*`` makes all index rows anew."""
+        await self.write(lambda _: self._queue_jobs(ids), access)
+
+    def reindex_now(self, ids: list[str], access: Access) -> None:
+        """``reindex`` for callers without an event loop."""
+        self.write_now(lambda _: self._queue_jobs(ids), access)
+
+    def _queue_jobs(self, ids: list[str]) -> None:
+        registry.queue(self._writing, ids, self._transaction.rid, self._clock())
 
     def optimize(self) -> None:
         """Refresh the statistics of the file (after bulk loads)."""

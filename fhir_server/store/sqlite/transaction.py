@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from fhir_server.search.extract import Extractor
+from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
-from fhir_server.store.sqlite import postings
+from fhir_server.store.sqlite import postings, registry
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.instant import InstantFormat
 from fhir_server.store.sqlite.names import Names
@@ -16,6 +18,7 @@ from fhir_server.store.sqlite.rows import CURRENT, METHOD_NUMBER, stored
 from fhir_server.store.sqlite.schema import ALIVE, UNDATED
 
 _MOST_LIDS = 200_000
+Mark = tuple[int, int, frozenset[str]]
 Find = Callable[[str, Query, int], Sequence[Stored]]
 
 
@@ -27,16 +30,24 @@ class SqliteTransaction:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, bodies: Bodies, instant: InstantFormat, find: Find, names: Names
+        self,
+        connection: sqlite3.Connection,
+        bodies: Bodies,
+        instant: InstantFormat,
+        find: Find,
+        names: Names,
+        extractor: Extractor,
     ) -> None:
         self._connection = connection
         self._bodies = bodies
         self._instant = instant
         self._find = find
+        self._extractor = extractor
         self.names = names
         self.pending = postings.empty()
         self._lids: dict[tuple[str, str], int] = {}
         self._new_lids = False
+        self._parameters: set[str] = set()
         self.rid = self.lid = self.time = 0
 
     # -- the writer's side ----------------------------------------------------------------------
@@ -47,24 +58,30 @@ class SqliteTransaction:
         self.rid, last = row or (0, 0)
         self.time = max(now - now % 1000, last)
         self.lid = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0]
+        registry.refresh(self._connection, self._extractor)
         self._text = self._instant(self.time)
 
-    def mark(self) -> tuple[int, int]:
+    def mark(self) -> Mark:
         """Where the numbers stand, for ``undo``."""
-        return self.rid, self.lid
+        return self.rid, self.lid, frozenset(self._parameters)
 
     def flush(self) -> None:
         """File the gathered index rows."""
         postings.file_rows(self._connection, self.pending)
 
-    def undo(self, mark: tuple[int, int]) -> None:
+    def undo(self, mark: Mark) -> None:
         """Forget everything since ``mark`` (the savepoint is rolled back already)."""
-        self.rid, self.lid = mark
+        self.rid, self.lid, parameters = mark
+        self._parameters = set(parameters)
         for entries in self.pending.values():
             entries.clear()
         self.names.forget()
         if self._new_lids:
             self._lids.clear()
+
+    def index(self, rows: Rows, t: int, rid: int, pat: int) -> None:
+        """Gather index rows of a version that is there already (for reindexing)."""
+        postings.tables(rows, t, rid, pat, self.names, self._lid, self.pending)
 
     def oldest_dead(self) -> int:
         """When (µs) the oldest version that still has index rows was superseded; the far future if none was."""
@@ -77,6 +94,9 @@ class SqliteTransaction:
         """Everything is filed; write the counters (before COMMIT)."""
         if self._new_lids:
             self._connection.execute("UPDATE state SET value=? WHERE name='lid'", (self.lid,))
+        if self._parameters:
+            registry.queue(self._connection, sorted(self._parameters), self.rid, self.time)
+            self._parameters.clear()
 
     def settle(self, committed: bool) -> None:
         """The commit is done (or failed)."""
@@ -105,7 +125,9 @@ class SqliteTransaction:
         """Write the next version of the prepared resource."""
         t = self.names.type(prepared.type)
         lid, version = self._next(prepared.type, t, prepared.id)
-        rid, rows = self.rid, prepared.rows
+        rid = self.rid
+        stale = prepared.generation != self._extractor.generation  # custom parameters came or went meanwhile
+        rows = self._extractor.rows(prepared.resource) if stale else prepared.rows
         pat = self._patient(prepared, lid)
         postings.tables(rows, t, rid, pat, self.names, self._lid, self.pending)
         text = stamp(prepared.template, version, self._text)
@@ -144,6 +166,8 @@ class SqliteTransaction:
         """Take the next rid for type/id: its lid and version number; the present version ends here."""
         run = self._connection.execute
         self.rid += 1
+        if type_ == "SearchParameter":
+            self._parameters.add(id_)
         row = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
         if row is None:
             self.lid += 1

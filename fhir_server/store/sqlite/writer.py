@@ -22,6 +22,7 @@ from fhir_server.store.protocol import Transaction
 from fhir_server.store.sqlite.transaction import SqliteTransaction
 
 GROUP = 256  # at most so many writes share a commit
+_QUIET, _RESTLESS, _BETWEEN = 0.5, 0.005, 0.1  # seconds between housekeeping steps: no work, work, writes waiting
 Done = Callable[[Any, BaseException | None], None]
 
 
@@ -34,7 +35,11 @@ class _Waiting:
 
 
 class Writer:
-    """A thread that owns the writing connection. ``idle`` is called when nothing waits for a while."""
+    """A thread that owns the writing connection.
+
+    ``background(quiet)`` does one short step of the housekeeping: when nothing waits (``quiet``), and
+    now and then between commits; it returns whether there is more to do.
+    """
 
     def __init__(
         self,
@@ -42,13 +47,15 @@ class Writer:
         transaction: SqliteTransaction,
         lock_file: Path,
         clock: Callable[[], int],
-        idle: Callable[[], None],
+        background: Callable[[bool], bool],
     ) -> None:
         self._connection = connection
         self._transaction = transaction
         self._lock = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         self._clock = clock
-        self._idle = idle
+        self._background = background
+        self._more = False
+        self._last_step = 0.0
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="yidang-writer", daemon=True)
         self._closed = False
@@ -72,9 +79,9 @@ class Writer:
         stopping = False
         while not stopping:
             try:
-                first = self._queue.get(timeout=0.5)
+                first = self._queue.get(timeout=_RESTLESS if self._more else _QUIET)
             except queue.Empty:
-                self._quietly(self._idle)
+                self._step(quiet=True)
                 continue
             batch: list[_Waiting] = []
             while True:
@@ -90,13 +97,15 @@ class Writer:
                     break
             if batch:
                 self._commit(batch)
+                if time.monotonic() - self._last_step > _BETWEEN:
+                    self._step(quiet=False)
 
-    @staticmethod
-    def _quietly(work: Callable[[], None]) -> None:
+    def _step(self, quiet: bool) -> None:
         try:
-            work()
+            self._more = self._background(quiet)
         except sqlite3.Error:
-            time.sleep(0.1)  # another process holds the file, or the disk is full: housekeeping can wait
+            self._more = False  # another process holds the file, or the disk is full: this can wait
+        self._last_step = time.monotonic()
 
     def _commit(self, batch: list[_Waiting]) -> None:
         error: BaseException | None = None
@@ -145,16 +154,18 @@ class Writer:
         if not alone:
             run("RELEASE write")
 
-    def housekeeping(self, work: Callable[[sqlite3.Connection, SqliteTransaction], None]) -> None:
+    def housekeeping(self, work: Callable[[sqlite3.Connection, SqliteTransaction], object]) -> None:
         """Run a maintenance step in a commit of its own (only from the writer's thread)."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._transaction.begin(self._clock())
             work(self._connection, self._transaction)
             self._connection.execute("COMMIT")
-            self._transaction.names.settle()
+            self._transaction.settle(committed=True)
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-                self._transaction.names.forget()
+                self._transaction.undo(self._transaction.mark())
+                self._transaction.settle(committed=False)
             fcntl.flock(self._lock, fcntl.LOCK_UN)
