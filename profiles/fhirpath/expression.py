@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/fhirpath.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +17,7 @@ from profiles.fhirpath.model import Items, Node
 from profiles.fhirpath.parser import parse
 from profiles.fhirpath.results import plain
 from profiles.fhirpath.scope import DEFAULT, Environment, Ev, Resolve, Run, Scope
+from profiles.fhirpath.syntax import Expr, Member, Path
 from profiles.fhirpath.values import type_info
 from profiles.fhirpath.variables import node_of
 
@@ -78,12 +78,14 @@ class Location:
 class Expression:
     """A compiled expression; immutable and shared between threads. Made by ``compile``."""
 
-    __slots__ = ("_evaluate", "_simple", "text")
+    __slots__ = ("_evaluate", "_simple", "_strict", "_tree", "text")
 
-    def __init__(self, text: str, evaluate: Ev, simple: Callable[[dict[str, Any]], list[Any] | None] | None) -> None:
+    def __init__(self, text: str, tree: Expr, strict: bool) -> None:
         self.text = text
-        self._evaluate = evaluate
-        self._simple = simple
+        self._tree = tree
+        self._strict = strict
+        self._evaluate: Ev = Compiler(strict).expression(tree)
+        self._simple = None if strict else simple_path(tree)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -166,6 +168,14 @@ class Expression:
             found.append(Location(item))
         return found
 
+    def parent(self) -> tuple[Expression, str] | None:
+        """The expression before the last element name, and that name; None if it does not end in one."""
+        tree = self._tree
+        if not isinstance(tree, Path) or not tree.steps or not isinstance(tree.steps[-1], Member):
+            return None
+        before = Path(tree.head, tree.steps[:-1]) if len(tree.steps) > 1 else tree.head
+        return Expression(f"{self.text} (parent)", before, self._strict), tree.steps[-1].name
+
 
 def _top(node: Node) -> Node:
     while node.parent is not None:
@@ -181,7 +191,6 @@ def compile(text: str, *, strict: bool = False) -> Expression:
     of unordered collections. Raises FhirPathError for text that is no FHIRPath, or names no function or type.
     """
     try:
-        tree = parse(text)
-        return Expression(text, Compiler(strict).expression(tree), None if strict else simple_path(tree))
+        return Expression(text, parse(text), strict)
     except RecursionError:
         raise FhirPathError("the expression is nested too deeply") from None
