@@ -15,7 +15,7 @@ from fhir_server.search.normalise import normalise
 from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.postings import LISTING
+from fhir_server.store.sqlite.postings import LISTING, is_text
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined, marks
 
@@ -115,7 +115,7 @@ class Compiler:
                     + ranges.quantity_condition(node, "x", s)
                     + ")"
                 )
-            case tree.String(param) if node.mode is not tree.StringMode.EXACT:
+            case tree.String(param) if node.mode is not tree.StringMode.EXACT and not is_text(param.key):
                 p = self._names.param(t, param.key)
                 return (
                     Sql(f"EXISTS(SELECT 1 FROM str x INDEXED BY str_rid WHERE x.rid={d.rid} AND x.p=? AND ", (p,))
@@ -237,7 +237,8 @@ class Compiler:
                 p = self._names.param(t, param.key)
                 if mode is tree.StringMode.EXACT:
                     return self._exact_string(p, node)
-                return Sql("SELECT x.rid FROM str x WHERE x.p=? AND ", (p,)) + self._string(node)
+                table = "txt" if is_text(param.key) else "str"
+                return Sql(f"SELECT x.rid FROM {table} x WHERE x.p=? AND ", (p,)) + self._string(node)
             case tree.Uri(param, mode, value):
                 return self._uri(self._names.param(t, param.key), mode, value)
             case tree.Date(param):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 BITS = 62  # ``res.present`` has one bit for each of the first parameters of a type
 
@@ -23,7 +24,8 @@ class Names:
         """Forget everything; it is read again on need."""
         self._types: dict[str, int] = {}
         self._type_names: dict[int, str] = {}
-        self._params: dict[tuple[int, str], int] = {}
+        self._params: dict[int, _Params] = {}
+        self.sets: dict[tuple[int, frozenset[str]], int] = {}  # bits of sets of parameters, for postings
         self._bits: dict[tuple[int, str], int | None] = {}
         self._systems: dict[str, int] = {"": 0}
         self._fresh = False
@@ -58,16 +60,24 @@ class Names:
             self._type_names[number] = name
         return name
 
+    def params(self, t: int) -> Mapping[str, int]:
+        """The numbers of the index keys of type ``t``, as ``param`` gives them."""
+        found = self._params.get(t)
+        if found is None:
+            found = self._params[t] = _Params(self, t)
+        return found
+
     def param(self, t: int, key: str) -> int:
         """The number of an index key of type ``t``; 0 when it was never used (readers)."""
-        number = self._params.get((t, key))
+        return self.params(t)[key]
+
+    def number_param(self, t: int, key: str) -> int:
+        """``param`` from the file."""
+        number = self._look_up("SELECT p FROM param WHERE t=? AND key=?", (t, key))
         if number is None:
-            number = self._look_up("SELECT p FROM param WHERE t=? AND key=?", (t, key))
-            if number is None:
-                if not self._writable:
-                    return 0
-                number = self._insert("INSERT INTO param(t, key) VALUES(?, ?)", (t, key))
-            self._params[t, key] = number
+            if not self._writable:
+                return 0
+            number = self._insert("INSERT INTO param(t, key) VALUES(?, ?)", (t, key))
         return number
 
     def bit(self, t: int, key: str) -> int | None:
@@ -119,4 +129,19 @@ class Names:
         self._fresh = True
         number = self._connection.execute(sql, values).lastrowid
         assert number is not None
+        return number
+
+
+class _Params(dict[str, int]):
+    """Index keys of one type, looked up in the file when first met."""
+
+    def __init__(self, names: Names, t: int) -> None:
+        super().__init__()
+        self._names = names
+        self._t = t
+
+    def __missing__(self, key: str) -> int:
+        number = self._names.number_param(self._t, key)
+        if number:  # what a reader does not find may come later
+            self[key] = number
         return number

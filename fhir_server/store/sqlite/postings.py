@@ -10,6 +10,7 @@ from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.schema import ELEMENTS, LONG_SPAN, UNDATED
 
+_MOST_SETS = 20_000
 LISTING = "_all"  # index key under which every resource of a type stands, newest first
 Lid = Callable[[str, str], int]
 Tables = dict[str, list[tuple[Any, ...]]]
@@ -19,11 +20,21 @@ COLUMNS = {
     "ref": ("p", "key", "sk", "rid", "pat"),
     "link": ("rid", "p", "key"),
     "str": ("p", "v", "rid", "exact"),
+    "txt": ("p", "v", "rid"),
     "dat": ("rid", "p", "long", "low", "high"),
     "qty": ("rid", "p", "wide", "low", "high", "s", "code"),
     "geo": ("p", "latitude", "longitude", "rid"),
 }
-_KEYS = {"tok": 5, "ref": 4, "link": 3, "str": 4, "dat": 5, "qty": 7, "geo": 4}  # leading columns that identify a row
+_KEYS = {
+    "tok": 5,
+    "ref": 4,
+    "link": 3,
+    "str": 4,
+    "txt": 3,
+    "dat": 5,
+    "qty": 7,
+    "geo": 4,
+}  # leading columns that identify a row
 INSERT = {
     table: f"INSERT OR IGNORE INTO {table} VALUES({','.join('?' * len(columns))})" for table, columns in COLUMNS.items()
 }
@@ -42,6 +53,11 @@ def key_of(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row[: _KEYS[table]]
 
 
+def is_text(key: str) -> bool:
+    """Whether an index key holds the texts of tokens: those are only searched, never sorted by."""
+    return key.endswith(":text")
+
+
 def sort_key(rows: Rows) -> int:
     """``sk``: minus the clinical date in milliseconds, UNDATED without one."""
     return UNDATED if rows.date is None else -rows.date
@@ -53,25 +69,28 @@ def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: 
     ``lid(type, id)`` gives the lasting number of a referenced resource.
     """
     sk = sort_key(rows)
-    param, system = names.param, names.system
+    params, system = names.params(t), names.system
     tok = out["tok"]
-    tok.append((param(t, LISTING), "", sk, rid, 0, pat))
+    tok.append((params[LISTING], "", sk, rid, 0, pat))
     for key, uri, code in rows.tok:
-        tok.append((param(t, key), code, sk, rid, system(uri), pat))
+        tok.append((params[key], code, sk, rid, system(uri), pat))
     if rows.ref:
         ref, link = out["ref"], out["link"]
         for key, type_, id_ in rows.ref:
-            p, target = param(t, key), lid(type_, id_)
+            p, target = params[key], lid(type_, id_)
             ref.append((p, target, sk, rid, pat))
             link.append((rid, p, target))
     for key, v, exact in rows.str:
-        out["str"].append((param(t, key), v, rid, "" if exact == v else exact))
+        if is_text(key):
+            out["txt"].append((params[key], v, rid))
+        else:
+            out["str"].append((params[key], v, rid, "" if exact == v else exact))
     for key, low, high in rows.dat:
-        out["dat"].append((rid, param(t, key), int(high - low > LONG_SPAN), low, high))
+        out["dat"].append((rid, params[key], int(high - low > LONG_SPAN), low, high))
     for key, least, most, uri, code in rows.qty:
-        out["qty"].append((rid, param(t, key), int(least != most), least, most, system(uri), code))
+        out["qty"].append((rid, params[key], int(least != most), least, most, system(uri), code))
     for key, latitude, longitude in rows.geo:
-        out["geo"].append((param(t, key), latitude, longitude, rid))
+        out["geo"].append((params[key], latitude, longitude, rid))
     if rows.elements:
         _elements(rows, t, rid, names, lid, out)
 
@@ -92,11 +111,17 @@ def _elements(rows: Rows, t: int, rid: int, names: Names, lid: Lid, out: Tables)
 
 def present_bits(rows: Rows, t: int, names: Names) -> int:
     """``res.present``: the bits of the parameters that have a value."""
+    found = frozenset(rows.present)
+    known = names.sets.get((t, found))
+    if known is not None:
+        return known
     bits = 0
     for code in rows.present:
         bit = names.bit(t, code)
         if bit is not None and bit >= 0:
             bits |= 1 << bit
+    if len(names.sets) < _MOST_SETS:
+        names.sets[t, found] = bits
     return bits
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fhir_server.search.extract import Extractor
 from fhir_server.search.rows import Rows
@@ -17,6 +18,7 @@ from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.rows import CURRENT, METHOD_NUMBER, stored
 from fhir_server.store.sqlite.schema import ALIVE, UNDATED
 
+_INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,0,0,0,?,?,?,?)"
 _MOST_LIDS = 200_000
 Mark = tuple[int, int, frozenset[str]]
 Find = Callable[[str, Query, int], Sequence[Stored]]
@@ -48,6 +50,8 @@ class SqliteTransaction:
         self._lids: dict[tuple[str, str], int] = {}
         self._new_lids = False
         self._parameters: set[str] = set()
+        self._versions: list[tuple[Any, ...]] = []
+        self._heads: set[tuple[int, str]] = set()
         self.rid = self.lid = self.time = 0
 
     # -- the writer's side ----------------------------------------------------------------------
@@ -66,12 +70,21 @@ class SqliteTransaction:
         return self.rid, self.lid, frozenset(self._parameters)
 
     def flush(self) -> None:
-        """File the gathered index rows."""
+        """File the gathered versions and index rows."""
+        self._flush_versions()
         postings.file_rows(self._connection, self.pending)
+
+    def _flush_versions(self) -> None:
+        if self._versions:
+            self._connection.executemany(_INSERT_VERSION, self._versions)
+            self._versions.clear()
+            self._heads.clear()
 
     def undo(self, mark: Mark) -> None:
         """Forget everything since ``mark`` (the savepoint is rolled back already)."""
         self.rid, self.lid, parameters = mark
+        self._versions.clear()
+        self._heads.clear()
         self._parameters = set(parameters)
         for entries in self.pending.values():
             entries.clear()
@@ -113,6 +126,7 @@ class SqliteTransaction:
 
     def read(self, type: str, id: str) -> Stored | None:
         """The current version, deleted ones too, or None."""
+        self._flush_versions()
         row = self._connection.execute(CURRENT, (id, self.names.type(type))).fetchone()
         return None if row is None else stored(row, self.names, self._bodies)
 
@@ -141,6 +155,7 @@ class SqliteTransaction:
     def delete(self, type: str, id: str) -> Stored | None:
         """Write a deletion; None when there is nothing to delete."""
         t = self.names.type(type)
+        self._flush_versions()
         row = self._connection.execute(
             "SELECT r.pat, r.body IS NULL FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?", (id, t)
         ).fetchone()
@@ -157,10 +172,8 @@ class SqliteTransaction:
 
     def _insert(self, version: tuple[int, int, int, int, int, int, int, str], id: str, body: bytes | None) -> None:
         rid, lid, t, ver, sk, pat, present, method = version
-        self._connection.execute(
-            "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,0,0,0,?,?,?,?)",
-            (rid, lid, t, ver, self.time, ALIVE, sk, pat, present, METHOD_NUMBER[method], id, body),
-        )
+        self._versions.append((rid, lid, t, ver, self.time, ALIVE, sk, pat, present, METHOD_NUMBER[method], id, body))
+        self._heads.add((t, id))
 
     def _next(self, type_: str, t: int, id_: str) -> tuple[int, int]:
         """Take the next rid for type/id: its lid and version number; the present version ends here."""
@@ -176,6 +189,8 @@ class SqliteTransaction:
             self._lids[type_, id_] = self.lid
             return self.lid, 1
         lid, current = row
+        if (t, id_) in self._heads:  # written a moment ago by the same write function
+            self._flush_versions()
         run("UPDATE ent SET cur=? WHERE id=? AND t=?", (self.rid, id_, t))
         if current == 0:
             return lid, 1
