@@ -36,9 +36,9 @@ class Refusal:
 class Unit:
     """What is committed at once: a Bundle, or a group of resources from NDJSON or a single-resource file.
 
-    ``position`` numbers the units of a file from 0. ``refusals`` are lines that could not be read;
-    ``lines`` are the line numbers of ``resources``; ``progress`` is how many bytes of the file
-    were read when this unit was complete.
+    ``position`` numbers the units of a file from 0; ``whole`` says that the file is this one unit.
+    ``refusals`` are lines that could not be read; ``lines`` are the line numbers of ``resources``;
+    ``progress`` is how many bytes of the file were read when this unit was complete.
     """
 
     path: Path
@@ -48,16 +48,23 @@ class Unit:
     resources: list[dict[str, Any]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    whole: bool = False
+
+
+def is_foundation(path: Path) -> bool:
+    """Whether the file's name says that others refer to what is in it (``0-…``, hospitals, practitioners)."""
+    return _rank(path.name.lower()) <= len(_FIRST)
+
+
+def _rank(name: str) -> int:
+    if name.startswith("0-"):
+        return 0
+    return next((rank for rank, word in enumerate(_FIRST, 1) if word in name), len(_FIRST) + 1)
 
 
 def _order(path: Path) -> tuple[int, str]:
     name = path.name.lower()
-    if name.startswith("0-"):
-        return (0, name)
-    for rank, word in enumerate(_FIRST, 1):
-        if word in name:
-            return (rank, name)
-    return (len(_FIRST) + 1, name)
+    return _rank(name), name
 
 
 def files(paths: Iterable[Path]) -> tuple[list[Path], list[Refusal]]:
@@ -125,7 +132,7 @@ def _groups(path: Path, raw: BinaryIO, file: BinaryIO, size: int) -> Iterator[Un
 
 def _whole(path: Path, raw: BinaryIO, file: BinaryIO) -> Iterator[Unit]:
     resource = _resource(file.read())
-    unit = Unit(path, 0, raw.tell())
+    unit = Unit(path, 0, raw.tell(), whole=True)
     if resource["resourceType"] != "Bundle":
         unit.resources.append(resource)
         unit.lines.append(1)
