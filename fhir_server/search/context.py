@@ -61,7 +61,8 @@ class Context:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             raise BadRequest(
-                f"the search expands to more than {MAX_NODES} conditions; name the types in its chains", code="too-costly"
+                f"the search expands to more than {MAX_NODES} conditions; name the types in its chains",
+                code="too-costly",
             )
 
 
@@ -71,7 +72,9 @@ def split(text: str, separator: str) -> list[str]:
         return [text]
     if "\\" not in text:
         return text.split(separator)
-    parts, part, escaped = [], [], False
+    parts: list[str] = []
+    part: list[str] = []
+    escaped = False
     for c in text:
         if c == separator and not escaped:
             parts.append("".join(part))
@@ -119,7 +122,8 @@ def no_modifier(indexed: Indexed, modifier: str, known: Iterable[str]) -> Unknow
     """The refusal of a modifier that this kind of parameter does not have."""
     names = ", ".join(f":{m}" for m in known) or "none"
     return UnknownParameter(
-        f"search parameter '{indexed.code}' of {indexed.type} ({indexed.kind}) has no modifier ':{modifier}'; it has {names}",
+        f"search parameter '{indexed.code}' of {indexed.type} ({indexed.kind}) has no modifier ':{modifier}';"
+        f" it has {names}",
         f"http.{indexed.code}",
     )
 

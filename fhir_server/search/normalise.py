@@ -26,6 +26,11 @@ _LONG_SURNAMES = {
 }  # fmt: skip
 
 
+# Stands for "as written" in rows of derived forms, so that ``:exact`` never finds them:
+# no FHIR string holds control characters.
+DERIVED = "\x1f"
+
+
 @lru_cache(maxsize=65_536)
 def normalise(text: str) -> str:
     """Folded: NFKC, no case, no accents, blanks collapsed to one and stripped at the ends."""
@@ -77,7 +82,9 @@ def pinyin_forms(text: str, surname: bool | None = None) -> tuple[str, ...]:
 
 def _spelled(family: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
     syllables = (*family, *given)
-    forms = ["".join(syllables), " ".join(syllables), "".join(s[0] for s in syllables)]
+    forms = ["".join(syllables), " ".join(syllables)]
+    if len(syllables) > 1:  # one initial is the start of its syllable anyway
+        forms.append("".join(s[0] for s in syllables))
     if family and given and (len(family) > 1 or len(given) > 1):
         forms.append(f"{''.join(family)} {''.join(given)}")
     if any("ü" in s for s in syllables):  # typed as v, printed in passports as yu, folded to u

@@ -186,9 +186,7 @@ class _Builder:
         definition = self.all[code]
         mine = self.paths.get(code) or _paths(definition.type, self.branches[code])
         cover = _cover(code, mine, self.paths) if mine is not None and code not in BUILT_IN else []
-        leaves = [
-            e for b in self.branches[code] or () for e in elements_at(self.definitions, self.type, b.steps)
-        ]
+        leaves = [e for b in self.branches[code] or () for e in elements_at(self.definitions, self.type, b.steps)]
         parts = [self.indexed(other) for other in cover]
         target = mine.target if mine is not None else None
         if parts and definition.type == "reference" and len(definition.target) == 1:
@@ -199,7 +197,9 @@ class _Builder:
             definition.type,
             definition,
             sources=tuple(Source(s.key, target or s.target) for p in parts for s in p.sources) or (Source(code),),
-            present=(code,) if mine is None or mine.target or not parts else tuple(dict.fromkeys(c for p in parts for c in p.present)),
+            present=(code,)
+            if mine is None or mine.target or not parts
+            else tuple(dict.fromkeys(c for p in parts for c in p.present)),
             targets=(target,) if target else self._targets(definition, leaves),
             types=frozenset(e.type for e in leaves),
             systems=self._systems(leaves),
@@ -240,8 +240,10 @@ class _Builder:
             found = branches(expression)
             if simple is None or found is None:
                 return None
-            component = self._at_root(simple, found) if not base else self._in_element(
-                definition.code, place, simple, expression, base, found
+            component = (
+                self._at_root(simple, found)
+                if not base
+                else self._in_element(definition.code, place, simple, expression, base, found)
             )
             if component is None:
                 return None
@@ -257,9 +259,7 @@ class _Builder:
     def _at_root(self, simple: SearchParameterDef, found: tuple[Branch, ...]) -> Indexed | None:
         """The smallest simple parameter of the same kind that reads the component's path."""
         wanted = {b.steps for b in found}
-        holders = [
-            (len(p.paths), code) for code, p in self.paths.items() if p.kind == simple.type and wanted & p.paths
-        ]
+        holders = [(len(p.paths), code) for code, p in self.paths.items() if p.kind == simple.type and wanted & p.paths]
         return self.indexed(min(holders)[1]) if holders else None
 
     def _in_element(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+Text = str  # the class below has a member named str
+
 
 @dataclass(slots=True)
 class Rows:
@@ -22,13 +24,13 @@ class Rows:
     ``patients``: ids of the Patients in whose compartment the resource is, first the subject.
     """
 
-    tok: list[tuple[str, str, str]] = field(default_factory=list)
-    str: list[tuple[str, str, str]] = field(default_factory=list)
-    dat: list[tuple[str, int, int]] = field(default_factory=list)
-    qty: list[tuple[str, float, float, str, str]] = field(default_factory=list)
-    ref: list[tuple[str, str, str]] = field(default_factory=list)
-    geo: list[tuple[str, float, float]] = field(default_factory=list)
-    elements: list[tuple[int, str, tuple[Any, ...]]] = field(default_factory=list)
-    present: set[str] = field(default_factory=set)
+    tok: list[tuple[Text, Text, Text]] = field(default_factory=list)
+    str: list[tuple[Text, Text, Text]] = field(default_factory=list)
+    dat: list[tuple[Text, int, int]] = field(default_factory=list)
+    qty: list[tuple[Text, float, float, Text, Text]] = field(default_factory=list)
+    ref: list[tuple[Text, Text, Text]] = field(default_factory=list)
+    geo: list[tuple[Text, float, float]] = field(default_factory=list)
+    elements: list[tuple[int, Text, tuple[Any, ...]]] = field(default_factory=list)
+    present: set[Text] = field(default_factory=set)
     date: int | None = None
-    patients: list[str] = field(default_factory=list)
+    patients: list[Text] = field(default_factory=list)

@@ -76,16 +76,18 @@ class Token(Node):
 
 
 class StringMode(StrEnum):
-    """How a string parameter compares."""
+    """How a string parameter compares; EQUAL and SUFFIX (both folded) are asked by ``_filter`` only."""
 
     PREFIX = "prefix"
     EXACT = "exact"
     CONTAINS = "contains"
+    EQUAL = "equal"
+    SUFFIX = "suffix"
 
 
 @dataclass(frozen=True, slots=True)
 class String(Node):
-    """Index rows ``str``. ``value`` is normalised for PREFIX and CONTAINS, as given for EXACT."""
+    """Index rows ``str``. ``value`` is normalised, but as given for EXACT."""
 
     param: Param
     mode: StringMode

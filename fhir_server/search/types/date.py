@@ -77,7 +77,9 @@ def interval(context: Context, indexed: Indexed, text: str) -> tuple[Prefix, int
     prefix, rest = prefixed(text)
     span = context.interval(rest)
     if span is None:
-        raise bad_value(indexed, text, "it is a prefix and a date like 2024, 2024-05, 2024-05-01 or 2024-05-01T10:00:00+08:00")
+        raise bad_value(
+            indexed, text, "it is a prefix and a date like 2024, 2024-05, 2024-05-01 or 2024-05-01T10:00:00+08:00"
+        )
     return (prefix, *(widen(span, context.now) if prefix is Prefix.AP else span))
 
 

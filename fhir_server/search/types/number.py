@@ -32,7 +32,9 @@ def _range(key: str, setting: Setting) -> Sink:
     def sink(value: Any, out: Rows) -> None:
         low, high = value.get("low"), value.get("high")
         if low or high:
-            out.qty.append((key, float(low["value"]) if low else -math.inf, float(high["value"]) if high else math.inf, "", ""))
+            out.qty.append(
+                (key, float(low["value"]) if low else -math.inf, float(high["value"]) if high else math.inf, "", "")
+            )
 
     return sink
 

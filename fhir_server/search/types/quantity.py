@@ -123,15 +123,15 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     prefix, rest = prefixed(parts[0])
     found = read_number(rest, prefix)
     if found is None or len(parts) not in (1, 3):
-        raise bad_value(indexed, text, "it is a prefix, a number and perhaps a unit, like 5.4, 5.4||mg or 5.4|system|code")
+        raise bad_value(
+            indexed, text, "it is a prefix, a number and perhaps a unit, like 5.4, 5.4||mg or 5.4|system|code"
+        )
     system, code = (parts[1] or None, parts[2] or None) if len(parts) == 3 else (None, None)
     if system == ucum.SYSTEM and code and (base := ucum.canonical(code)) is not None:
-        value, low, high = (base.scale(n) for n in found)
+        value, low, high = (base.scale(float(n)) for n in found)
         return per_source(
             indexed,
             lambda p, _: Quantity(Param(p.type, f"{p.key}:ucum"), prefix, value, low, high, CANONICAL, base.code),
         )
     value, low, high = map(float, found)
     return per_source(indexed, lambda p, _: Quantity(p, prefix, value, low, high, system, code))
-
-

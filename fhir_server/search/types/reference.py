@@ -160,5 +160,3 @@ def _foreign(context: Context, param: Param, source: Source, url: str) -> Node:
 
 def _identifiers(indexed: Indexed) -> tuple[Source, ...]:
     return tuple(Source(f"{s.key}:identifier") for s in indexed.sources)
-
-

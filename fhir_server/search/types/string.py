@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fhir_server.search.context import Context, bad_value, no_modifier, per_source, unescape
-from fhir_server.search.normalise import has_han, name_parts, normalise, pinyin_forms
+from fhir_server.search.normalise import DERIVED, has_han, name_parts, normalise, pinyin_forms
 from fhir_server.search.plan import Indexed
 from fhir_server.search.rows import Rows
 from fhir_server.search.sinks import Factory, Setting, Sink
@@ -41,7 +41,7 @@ def _named(key: str, surname: bool) -> Sink:
         if type(value) is str:
             out.str.append((key, normalise(value), value))
             if not value.isascii():
-                out.str += [(key, form, "") for form in pinyin_forms(value, surname)]
+                out.str += [(key, form, DERIVED) for form in pinyin_forms(value, surname)]
 
     return sink
 
@@ -58,11 +58,14 @@ def _human_name(key: str, setting: Setting) -> Sink:
                 rows.append((key, normalise(part), part))
         joined = name_parts(family, tuple(names))
         chinese = has_han(family)
-        rows += [(key, form, f"{family}{''.join(names)}" if chinese and not place else "") for place, form in enumerate(joined)]
+        rows += [
+            (key, form, f"{family}{''.join(names)}" if chinese and not place else DERIVED)
+            for place, form in enumerate(joined)
+        ]
         if type(text) is str:
             rows.append((key, normalise(text), text))
             if not text.isascii():
-                rows += [(key, form, "") for form in pinyin_forms(text) if form not in joined]
+                rows += [(key, form, DERIVED) for form in pinyin_forms(text) if form not in joined]
 
     return sink
 

@@ -110,9 +110,7 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     """The condition that one token value asks. ``:not`` and ``:missing`` are dealt with before."""
     if modifier == "text":
         wanted = normalise(unescape(text))
-        return per_source(
-            indexed, lambda p, _: String(Param(p.type, f"{p.key}:text"), StringMode.PREFIX, wanted)
-        )
+        return per_source(indexed, lambda p, _: String(Param(p.type, f"{p.key}:text"), StringMode.PREFIX, wanted))
     if modifier == "of-type":
         return _of_type(indexed, text)
     if modifier in _TERMINOLOGY:
@@ -145,6 +143,4 @@ def _of_type(indexed: Indexed, text: str) -> Node:
     if len(parts) != 3 or not all(parts):
         raise bad_value(indexed, text, "with :of-type it is 'type-system|type-code|value'")
     system, code, number = parts
-    return per_source(
-        indexed, lambda p, _: Token(Param(p.type, f"{p.key}:of-type"), system, f"{code}|{number}")
-    )
+    return per_source(indexed, lambda p, _: Token(Param(p.type, f"{p.key}:of-type"), system, f"{code}|{number}"))
