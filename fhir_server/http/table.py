@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fhir_server.http.openapi import openapi
 from fhir_server.http.routes import Operation, Route, Routes, unique
 from fhir_server.interactions.bundle import submit
+from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import conditional_delete, delete
 from fhir_server.interactions.history import history
@@ -34,6 +36,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "{type}/{id}/{compartment}", "search-compartment", search_compartment),
     Route("POST", "{type}/{id}/{compartment}/_search", "search-compartment", search_compartment),
     Route("POST", "", "transaction", submit),
+    Route("GET", "metadata", "capabilities", capabilities),
+    Route("GET", "openapi.json", "openapi", openapi),
 )
 
 

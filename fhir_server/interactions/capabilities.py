@@ -15,12 +15,15 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import FHIR_JSON, FHIR_XML, JSON_PATCH
 from fhir_server.http.routes import Operation, Routes
 from fhir_server.http.summary import wanted_part
+from fhir_server.search.context import UnknownParameter
+from fhir_server.search.parse import parse
 from fhir_server.search.plan import Indexed
 from fhir_server.search.types import date, number, quantity, reference, special, string, token, uri
 from profiles.lossless import encode
 
 if TYPE_CHECKING:
     from fhir_server.context import Context
+    from fhir_server.search.extract import Extractor
 
 RELEASED = "2026-11-22"  # of the software: the statement may change only with it or with custom parameters
 _RESOURCE_INTERACTIONS = (
@@ -70,6 +73,8 @@ async def capabilities(request: Request, context: Context) -> Response:
     return Response(200, body, headers=headers)
 
 
+_Params = Mapping[str, Mapping[str, Indexed]]
+
 _texts: dict[tuple[int, int, str], tuple[object, bytes]] = {}
 
 
@@ -88,7 +93,8 @@ def _text(context: Context, base_url: str) -> bytes:
 def statement(context: Context, base_url: str) -> dict[str, Any]:
     """The CapabilityStatement of the server at ``base_url``."""
     types = sorted(context.definitions.resource_types)
-    params = {name: context.extractor.params(name) for name in types}
+    offered = _Offered(context.extractor)
+    params = {name: _searchable(context.extractor.indexed(name), offered) for name in types}
     names = {route.name for route in context.routes.routes}
     return {
         "resourceType": "CapabilityStatement",
@@ -111,9 +117,9 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
             {
                 "mode": "server",
                 "security": _security(context),
-                "resource": [_resource(name, params, names, context) for name in types],
+                "resource": [_resource(name, params, offered, names, context) for name in types],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS if code in _offered(names)],
-                "searchParam": _common(params, context),
+                "searchParam": _common(params, offered),
                 "operation": _operations(context.routes, "system", ""),
                 "compartment": [
                     f"http://hl7.org/fhir/CompartmentDefinition/{name[0].lower()}{name[1:]}"
@@ -134,11 +140,16 @@ def _offered(names: set[str]) -> set[str]:
     return names | {"batch", "transaction"} if names & {"batch", "transaction", "bundle"} else names
 
 
-def _resource(
-    name: str, params: Mapping[str, Mapping[str, Indexed]], names: set[str], context: Context
-) -> dict[str, Any]:
-    multiple = context.settings.delete_max > 1
-    found: dict[str, Any] = {
+def _searchable(params: Mapping[str, Indexed], offered: _Offered) -> dict[str, Indexed]:
+    """The parameters that a search takes, sorted (``_query`` names queries that no server has by itself)."""
+    return {code: params[code] for code in sorted(params) if code[0] != "_" or offered.takes(params[code])}
+
+
+def _resource(name: str, params: _Params, offered: _Offered, names: set[str], context: Context) -> dict[str, Any]:
+    conditional_delete = "multiple" if context.settings.delete_max > 1 else "single"
+    if "conditional-delete" not in names:
+        conditional_delete = "not-supported"
+    found = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         "interaction": [{"code": code} for code in _RESOURCE_INTERACTIONS if code in names],
@@ -147,47 +158,44 @@ def _resource(
         "updateCreate": "update" in names,
         "conditionalCreate": "create" in names,
         "conditionalRead": "full-support" if "read" in names else "not-supported",
-        "conditionalUpdate": "update" in names,
-        "conditionalDelete": "not-supported" if "delete" not in names else "multiple" if multiple else "single",
+        "conditionalUpdate": "conditional-update" in names,
+        "conditionalDelete": conditional_delete,
         "referencePolicy": ["literal", "logical", "enforced" if context.settings.referential_integrity else "local"],
         "searchInclude": [
             "*",
             *(f"{name}:{code}" for code, p in sorted(params[name].items()) if p.kind == "reference"),
         ],
         "searchRevInclude": _pointing_to(name, params),
-        "searchParam": [_parameter(p, params) for _, p in sorted(params[name].items())],
+        "searchParam": [_parameter(p, offered) for p in params[name].values()],
     }
-    operations = _operations(context.routes, "", name)
-    if operations:
-        found["operation"] = operations
-    return found
+    found["operation"] = _operations(context.routes, "", name)
+    return {key: value for key, value in found.items() if value != []}
 
 
-def _pointing_to(name: str, params: Mapping[str, Mapping[str, Indexed]]) -> list[str]:
+def _pointing_to(name: str, params: _Params) -> list[str]:
     return [
         f"{other}:{code}"
         for other, of_type in params.items()
-        for code, param in sorted(of_type.items())
+        for code, param in of_type.items()
         if param.kind == "reference" and name in param.targets
     ]
 
 
-def _parameter(param: Indexed, params: Mapping[str, Mapping[str, Indexed]]) -> dict[str, Any]:
+def _parameter(param: Indexed, offered: _Offered) -> dict[str, Any]:
     return {
         "name": param.code,
         "definition": param.definition.url,
         "type": param.kind,
-        "documentation": _documentation(param, params),
+        "documentation": _documentation(param, offered(param)),
     }
 
 
-def _documentation(param: Indexed, params: Mapping[str, Mapping[str, Indexed]]) -> str:
+def _documentation(param: Indexed, modifiers: tuple[str, ...]) -> str:
     """What the parameter finds, its modifiers and prefixes, and where a chain may go on."""
     parts = [" ".join(param.definition.description.split()).rstrip(".")[:200] + "."]
-    modifiers = [name for name in MODIFIERS[param.kind] if name != "[type]"]
-    if param.kind == "reference" and len(param.targets) > 1:
-        modifiers.append("[type]")
-    parts.append("Modifiers: " + ", ".join(f":{name}" for name in modifiers) + ".")
+    named = [f":{name}" for name in modifiers if name != "[type]" or len(param.targets) > 1]
+    if named:
+        parts.append(f"Modifiers: {', '.join(named)}.")
     if param.kind in _PREFIXED:
         parts.append("Prefixes: eq, ne, gt, lt, ge, le, sa, eb, ap.")
     if param.kind == "reference" and param.targets:
@@ -196,11 +204,39 @@ def _documentation(param: Indexed, params: Mapping[str, Mapping[str, Indexed]]) 
     return " ".join(parts)
 
 
-def _common(params: Mapping[str, Mapping[str, Indexed]], context: Context) -> list[dict[str, Any]]:
+class _Offered:
+    """Which modifiers a search really takes, found by asking its parser once for each kind of parameter."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, param: Indexed) -> tuple[str, ...]:
+        """The modifiers of ``param``; parameters of all resources (``_id`` …) have their own."""
+        key = param.code if param.code[0] == "_" else f"{param.kind} {'Identifier' in param.types}"
+        found = self._known.get(key)
+        if found is None:
+            wanted = MODIFIERS[param.kind]
+            found = self._known[key] = tuple(m for m in wanted if m == "[type]" or self.takes(param, f":{m}"))
+        return found
+
+    def takes(self, param: Indexed, modifier: str = "") -> bool:
+        """Whether the parser takes the parameter with the modifier (it may still dislike the value)."""
+        value = "true" if modifier == ":missing" else "1"
+        try:
+            parse((param.type,), [(param.code + modifier, value)], self._extractor)
+        except (NotSupported, UnknownParameter):
+            return False
+        except BadRequest:
+            return True
+        return True
+
+
+def _common(params: _Params, offered: _Offered) -> list[dict[str, Any]]:
     """The parameters of system searches: those that every type has."""
     shared = set.intersection(*(set(of_type) for of_type in params.values()))
     first = next(iter(params.values()))
-    found = [_parameter(first[code], params) for code in sorted(shared)]
+    found = [_parameter(first[code], offered) for code in sorted(shared)]
     known = {item["name"] for item in found}
     return found + [
         {"name": name, "type": kind, "documentation": text}

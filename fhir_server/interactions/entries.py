@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fhir_server.errors import BadRequest, FhirError, NotSupported, TooLarge
 from fhir_server.http.dispatch import path_segments, query_pairs
-from fhir_server.http.exchange import Pairs
 from profiles.issues import Issue
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Entry:
     method: str
     url: str
     segments: tuple[str, ...]
-    query: Pairs
+    query: tuple[tuple[str, str], ...]
     text: str
     resource: dict[str, Any] | None
     full_url: str | None
@@ -114,7 +114,10 @@ def read_entry(raw: Any, index: int, base_url: str, definitions: Definitions) ->
         for key, header in _HEADERS.items()
         if request.get(key) is not None
     }
-    segments, query, text = _split(url, base_url, f"{path}.request.url")
+    try:
+        segments, query, text = _split(url, base_url)
+    except FhirError as error:
+        raise BadRequest(str(error), f"{path}.request.url") from None
     resource = raw.get("resource")
     if resource is not None and (not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str)):
         raise BadRequest("The resource must be an object with a resourceType", f"{path}.resource", code="structure")
@@ -177,25 +180,30 @@ def _below(expressions: tuple[str, ...], path: str) -> tuple[str, ...]:
     return tuple(moved) or (path,)
 
 
-def _split(url: str, base_url: str, path: str) -> tuple[tuple[str, ...], Pairs, str]:
+@lru_cache(maxsize=1024)
+def _split(url: str, base_url: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]:
+    """Segments, query pairs and query text of an entry's url; the many equal ones (``Observation``) are split once."""
     if base_url and url.startswith(base_url):
         url = url[len(base_url) :]
     parts = urlsplit(url)
     if parts.scheme or parts.netloc:
-        raise BadRequest(f"'{url}' is not a URL of this server; give it relative to the base", path)
-    try:
-        return path_segments(parts.path), query_pairs(parts.query), parts.query
-    except FhirError as error:
-        raise BadRequest(str(error), path) from None
+        raise BadRequest(f"'{url}' is not a URL of this server; give it relative to the base")
+    return path_segments(parts.path), tuple(query_pairs(parts.query)), parts.query
+
+
+@lru_cache(maxsize=16)
+def _keys(definitions: Definitions, type_name: str) -> frozenset[str]:
+    """The JSON keys of a type, those of primitives' extensions included."""
+    elements = definitions.type(type_name).elements
+    return frozenset(elements) | {f"_{name}" for name in elements} | {"resourceType"}
 
 
 def _known(holder: dict[str, Any], definitions: Definitions, type_name: str, path: str) -> None:
+    if not holder.keys() <= (keys := _keys(definitions, type_name)):
+        key = next(key for key in holder if key not in keys)
+        raise BadRequest(f"'{key}' is no element of {path}", f"{path}.{key}", code="structure")
     if "modifierExtension" in holder:
         raise NotSupported("A modifierExtension here may change the meaning and is not understood", path)
-    elements = definitions.type(type_name).elements
-    for key in holder:
-        if key not in elements and key != "resourceType" and key.removeprefix("_") not in elements:
-            raise BadRequest(f"'{key}' is no element of {path}", f"{path}.{key}", code="structure")
 
 
 def _text(holder: dict[str, Any], key: str, path: str) -> str:

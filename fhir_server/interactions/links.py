@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from profiles.definitions import Definitions
 
 _URI_TYPES = frozenset({"uri", "url", "oid", "uuid"})
+_NAMES = frozenset({("Extension", "url"), ("Coding", "system")})
 _ATTRIBUTE = re.compile(r"""(?P<before><(?:a|img)\b[^<>]*?\s(?:href|src)\s*=\s*)(?P<q>["'])(?P<link>[^"'<>]*)(?P=q)""")
 _RESTFUL = re.compile(r"^(?P<base>https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}$")
 
@@ -31,23 +33,34 @@ class Links:
     narratives: list[tuple[dict[str, Any], str]] = field(default_factory=list)
 
 
+@lru_cache(maxsize=4)
+def _link_keys(definitions: Definitions) -> frozenset[str]:
+    """The JSON keys under which a link can stand: elements of uri types, references and narratives."""
+    found = {"reference", "div"}
+    for name in definitions.type_names:
+        found.update(e.key for e in definitions.type(name).elements.values() if e.type in _URI_TYPES)
+    return frozenset(found)
+
+
 def find_links(resource: dict[str, Any], full_urls: Collection[str], definitions: Definitions) -> Links:
     """The links of a resource: all its literal references, and other texts that are one of ``full_urls``.
 
-    Only elements of type uri, url, oid and uuid count beside references (never canonicals, strings or the
-    url of an extension), so the types are looked up, but only where some text is a full URL at all.
+    Only elements of type uri, url, oid and uuid count beside references (never canonicals, strings, the
+    url of an extension or the system of a Coding); the types are looked up only where a text is a full URL.
     """
     links = Links()
-    if _walk(resource, full_urls, links):
+    if _walk(resource, _link_keys(definitions), full_urls, links):
         links.uris = list(_uris(resource, resource["resourceType"], full_urls, definitions))
     return links
 
 
-def _walk(node: dict[str, Any], full_urls: Collection[str], links: Links) -> bool:
+def _walk(node: dict[str, Any], keys: frozenset[str], full_urls: Collection[str], links: Links) -> bool:
     hit = False
     for key, value in node.items():
         kind = type(value)
         if kind is str:
+            if key not in keys:
+                continue
             if key == "reference":
                 if value[:1] != "#":
                     links.references.append((node, value))
@@ -57,12 +70,14 @@ def _walk(node: dict[str, Any], full_urls: Collection[str], links: Links) -> boo
             elif value in full_urls:
                 hit = True
         elif kind is dict:
-            hit |= _walk(value, full_urls, links)
+            hit |= _walk(value, keys, full_urls, links)
         elif kind is list:
             for item in value:
                 if type(item) is dict:
-                    hit |= _walk(item, full_urls, links)
-                elif type(item) is str and item in full_urls:
+                    # Codings are by far the most objects of a record, and name their system: no link.
+                    if key != "coding" or "extension" in item:
+                        hit |= _walk(item, keys, full_urls, links)
+                elif key in keys and type(item) is str and item in full_urls:
                     hit = True
     return hit
 
@@ -76,7 +91,11 @@ def _uris(
         return
     for key, value in node.items():
         element = elements.get(key)
-        if element is None or (key == "url" and type_name == "Extension"):
+        if (
+            element is None
+            or (key == "url" and type_name == "Extension")
+            or (key == "system" and type_name == "Coding")
+        ):
             continue
         places = list(enumerate(value)) if isinstance(value, list) else [(key, value)]
         holder = value if isinstance(value, list) else node

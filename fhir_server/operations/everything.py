@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from fhir_server.errors import BadRequest, Gone, NotFound
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.listing import bundle, link_url, search_entries
 from fhir_server.operations.parameters import simple_pairs
-from fhir_server.search.plan import Indexed, plan_of
+from fhir_server.search.plan import Indexed
 from fhir_server.search.times import interval_reader
 from fhir_server.search.tree import (
     MAX_TIME,
@@ -165,14 +165,13 @@ def _members(compartment: str, id: str, type_name: str, asked: _Asked, context: 
     The instance's own resource is left out: it comes first, by itself.
     """
     codes = context.definitions.compartments[compartment].get(type_name, ())
-    params = plan_of(context.definitions, type_name).params
+    params = context.extractor.indexed(type_name)
     about = params.get("patient")
     if not codes and compartment == "Patient" and about is not None and "Patient" in about.targets:
         # Not in the compartment of R4, and yet about the patient: Device, Task, GuidanceResponse.
         codes = ("patient",)
-    keys = tuple(
-        dict.fromkeys(s.key for code in codes if code in params for s in params[code].sources if code != "_id")
-    )
+    sources = (source for code in codes if code in params for source in params[code].sources)
+    keys = tuple(dict.fromkeys(source.key for source in sources if source.target in (None, compartment)))
     nodes: list[Node] = []
     if id:
         if not keys:
@@ -188,7 +187,7 @@ def _members(compartment: str, id: str, type_name: str, asked: _Asked, context: 
     return And(tuple(nodes))
 
 
-def _in_period(type_name: str, params: dict[str, Indexed], asked: _Asked) -> list[Node]:
+def _in_period(type_name: str, params: Mapping[str, Indexed], asked: _Asked) -> list[Node]:
     """Conditions that leave out what lies wholly before ``start`` or after ``end``; what has no date stays."""
     code = next((code for code in _DATES if code in params and params[code].kind == "date"), None)
     if code is None or type_name == "Patient":
