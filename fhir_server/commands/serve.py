@@ -102,7 +102,7 @@ def _serve(settings: Settings) -> int:
         return 1
     host, port = bound.getsockname()[:2]
     config: Config = Config(
-        _Factory(settings),  # type: ignore[arg-type]
+        _Factory(settings),
         factory=True,
         host=settings.host,
         port=port,
@@ -127,7 +127,7 @@ def _serve(settings: Settings) -> int:
         server = Server(config)
         server.run(sockets=[bound])
         return 0 if server.started else 1
-    Multiprocess(config, target=Server(config).run, sockets=[bound]).run()
+    Multiprocess(config, sockets=[bound]).run()
     return 0
 
 

@@ -104,7 +104,7 @@ def _accepted(accept: str) -> Format | None:
 def _named(text: str) -> Format | None:
     if text in _FORMATS:
         return _OFFERED[_FORMATS[text]]
-    name, parameters = media_type(text.replace(" ", "+"))  # a plus in a URL that was not encoded
+    name, parameters = media_type(text.replace("/fhir ", "/fhir+"))  # a plus in a URL that was not encoded
     if dict(parameters).get("fhirversion", "") not in _VERSIONS:
         return None
     return _OFFERED.get(name)

@@ -22,7 +22,16 @@ def read_search(
     types: tuple[str, ...], pairs: Pairs, context: Context, base_url: str = "", lenient: bool = False
 ) -> SearchRequest:
     """The search that ``pairs`` ask for on ``types``. Raises BadRequest for what is unknown unless ``lenient``."""
-    return parse(types, pairs, context.extractor, lenient=lenient)
+    return parse(
+        types,
+        pairs,
+        context.extractor,
+        lenient=lenient,
+        base_url=base_url or context.settings.base_url,
+        now=context.clock(),
+        max_count=context.settings.page_max,
+        default_count=context.settings.page_size,
+    )
 
 
 def criteria(type: str, pairs: Pairs, context: Context, expression: str = "http.url") -> Query:

@@ -17,7 +17,7 @@ from fhir_server.http.negotiate import JSON_PATCH, JSON_TYPES, XML_TYPES, media_
 from fhir_server.interactions.change import Change, Work, carry_out, checked, prepared, put
 from fhir_server.interactions.criteria import criteria, only_match
 from fhir_server.interactions.patch import fhirpath_patch, json_patch
-from fhir_server.store.protocol import Stored, Transaction
+from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.lossless import ParseError, parse
 
 Patch = Callable[[dict[str, Any]], dict[str, Any]]
@@ -57,14 +57,22 @@ def patch_of(request: Request) -> Patch:
 
 
 def plan(request: Request, context: Context) -> Work:
-    """The write that patches the resource of ``request``."""
+    """The write that patches the resource of ``request``.
+
+    The patch is applied to the version that is current now, outside of the write; only if another
+    version came between is it applied again inside, where others wait.
+    """
     change = patch_of(request)
+    seen = context.store.read(request.type, request.id, context.access)
+    ahead = None if seen is None or seen.deleted else _applied(seen, change, context)
 
     def work(transaction: Transaction) -> Change:
         current = transaction.read(request.type, request.id)
         if current is None:
             raise NotFound(f"There is no {request.type}/{request.id}")
-        return _patched(transaction, current, change, request, context)
+        fresh = ahead is not None and seen is not None and seen.version == current.version
+        ready = ahead if ahead is not None and fresh else _applied(current, change, context)
+        return _written(transaction, current, ready, request, context)
 
     return work
 
@@ -80,17 +88,22 @@ def conditional_plan(request: Request, context: Context) -> Work:
         current = only_match(transaction, request.type, condition)
         if current is None:
             raise NotFound(f"No {request.type} satisfies the condition")
-        return _patched(transaction, current, change, request, context)
+        return _written(transaction, current, _applied(current, change, context), request, context)
 
     return work
 
 
-def _patched(transaction: Transaction, current: Stored, change: Patch, request: Request, context: Context) -> Change:
+def _applied(current: Stored, change: Patch, context: Context) -> Prepared:
+    """``current`` with the patch applied, checked and ready to be put."""
     if current.body is None:
         raise Gone(f"{current.type}/{current.id} is deleted since version {current.version}")
-    check_if_match(request, current)
     resource = checked(change(parse(current.body)), current.type, context)
     if resource.get("id") != current.id:
         raise BadRequest("A patch cannot change the id", f"{current.type}.id", code="value")
-    stored = put(transaction, prepared(resource, current.id, context), current, "PATCH", context)
+    return prepared(resource, current.id, context)
+
+
+def _written(transaction: Transaction, current: Stored, ready: Prepared, request: Request, context: Context) -> Change:
+    check_if_match(request, current)
+    stored = put(transaction, ready, current, "PATCH", context)
     return Change(200, stored, f"{stored.type}/{stored.id} was patched")

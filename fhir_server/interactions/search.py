@@ -18,7 +18,8 @@ from fhir_server.http.summary import subsetter
 from fhir_server.interactions.change import check_id
 from fhir_server.interactions.criteria import read_search
 from fhir_server.interactions.listing import bundle, link_url, outcome_entry, search_entries, without
-from fhir_server.search.tree import And, InCompartment, Node, Query, SearchRequest
+from fhir_server.search.compartment import compartment_node, compartment_types
+from fhir_server.search.tree import And, Query, SearchRequest
 from fhir_server.store.protocol import Page
 from profiles.issues import Issue, operation_outcome
 
@@ -33,13 +34,7 @@ async def search_type(request: Request, context: Context) -> Response:
 
 async def search_system(request: Request, context: Context) -> Response:
     """``GET [base]?…`` and ``POST [base]/_search``: all types, or those of ``_type``."""
-    pairs = _pairs(request)
-    names = [name for key, value in pairs if key == "_type" for name in value.split(",") if name]
-    for name in names:
-        if name not in context.definitions.resource_types:
-            raise BadRequest(f"_type: '{name}' is not a resource type of FHIR R4", "http._type")
-    types = tuple(dict.fromkeys(names)) or tuple(sorted(context.definitions.resource_types))
-    return await _answer(request, types, "", context)
+    return await _answer(request, (), "", context)
 
 
 async def search_compartment(request: Request, context: Context) -> Response:
@@ -47,25 +42,21 @@ async def search_compartment(request: Request, context: Context) -> Response:
 
     https://hl7.org/fhir/R4/compartmentdefinition.html
     """
-    members = context.definitions.compartments.get(request.type)
-    if members is None:
-        raise NotFound(f"{request.type} has no compartment", "http.url", code="not-supported")
     check_id(request.id, "http.url")
+    members = compartment_types(context.definitions, request.type)
     wanted = request.operation
-    if wanted != "*" and wanted not in members and wanted != request.type:
+    if wanted != "*" and wanted not in members:
         raise NotFound(f"{wanted} is never in the compartment of a {request.type}", "http.url", code="not-supported")
-    types = tuple(sorted({*members, request.type})) if wanted == "*" else (wanted,)
+    types = members if wanted == "*" else (wanted,)
     return await _answer(request, types, f"{request.type}/{request.id}/{wanted}", context)
 
 
 def in_compartment(query: Query, type: str, id: str, context: Context) -> Query:
     """``query`` narrowed to the compartment of ``type``/``id``."""
-    members = context.definitions.compartments[type]
-    where: list[tuple[str, Node]] = []
-    for name, node in query.where:
-        keys = tuple(code for code in members.get(name, ()) if code != "{def}")
-        where.append((name, And((InCompartment(type, id, keys, itself=name == type), node))))
-    return replace(query, where=tuple(where))
+    where = tuple(
+        (name, And((compartment_node(context.definitions, type, id, name), node))) for name, node in query.where
+    )
+    return replace(query, where=where)
 
 
 def _pairs(request: Request) -> Pairs:
@@ -86,10 +77,10 @@ async def _answer(request: Request, types: tuple[str, ...], path: str, context: 
     tolerant = lenient(request, context.settings.handling)
     wanted = read_search(types, pairs, context, request.base_url, tolerant)
     query = wanted.query
-    if len(request.segments) > 2 and request.id:
+    if request.id:
         query = in_compartment(query, request.type, request.id, context)
     # What the links repeat is what was applied, never what was ignored.
-    applied = [pair for pair in wanted.applied if pair[0] not in ("_cursor", *_SHAPE)]
+    applied = [(name, str(query.count) if name == "_count" else value) for name, value in wanted.applied]
     if wanted.summary == "count":
         total = await context.store.count(query, context.access)
         links = [("self", link_url(request.base_url, path, applied))]

@@ -27,12 +27,13 @@ async def conditional_update(request: Request, context: Context) -> Response:
 
 def plan(request: Request, context: Context) -> Work:
     """The write that makes the resource of ``request`` the next version of its id."""
-    resource = checked(binary.resource_of(request), request.type, context)
     id = check_id(request.id, "http.url")
+    resource = binary.resource_of(request)
     named = resource.get("id")
     if named != id:
         said = f"is '{named}'" if named is not None else "is missing"
         raise BadRequest(f"The id in the resource {said}, but the URL says '{id}'", f"{request.type}.id", code="value")
+    checked(resource, request.type, context)
     ready = prepared(resource, id, context)
 
     def work(transaction: Transaction) -> Change:

@@ -1,0 +1,211 @@
+"""The HTTP shell: headers, limits, compression, browsers, faults, and input that means harm."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.conftest import Running
+
+PATIENT = {"resourceType": "Patient", "name": [{"family": "A" * 5000}]}
+
+
+def raw(server: Running, request: bytes) -> bytes:
+    """What the server answers to these bytes on a connection of their own."""
+    where = urlsplit(server.url)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        pieces = []
+        while piece := connection.recv(65_536):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def test_health_is_told_without_access(server: Running) -> None:
+    answer = httpx.get(f"{server.root}/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert httpx.head(f"{server.root}/healthz").status_code == 200
+    assert httpx.post(f"{server.root}/healthz").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/fhirx", "/fhirx/Patient", "/FHIR/Patient"])
+def test_other_paths_are_not_found(server: Running, path: str) -> None:
+    answer = httpx.get(f"{server.root}{path}")
+    assert answer.status_code == 404
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_a_slash_at_the_end_is_forgiven(client: httpx.Client) -> None:
+    assert client.get("Patient/").status_code == 200
+    assert client.get("metadata/").status_code == 200
+
+
+def test_every_answer_has_a_correlation_id(client: httpx.Client) -> None:
+    first, second = client.get("Patient/x"), client.get("Patient/x")
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+    assert client.get("Patient/x", headers={"X-Request-Id": "mine-1"}).headers["x-request-id"] == "mine-1"
+    assert client.get("Patient/x", headers={"X-Request-Id": "a b"}).headers["x-request-id"] != "a b"
+
+
+def test_answers_are_compressed_for_those_who_take_it(client: httpx.Client) -> None:
+    id = client.post("Patient", json=PATIENT).json()["id"]
+    small = client.get(f"Patient/{id}", headers={"Accept-Encoding": "gzip, br"})
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < 2000
+    assert small.json()["name"] == PATIENT["name"]
+    for header in ("identity", "gzip;q=0", "br"):
+        assert "content-encoding" not in client.get(f"Patient/{id}", headers={"Accept-Encoding": header}).headers
+    assert "Accept-Encoding" in small.headers["vary"]
+
+
+def test_compressed_bodies_are_taken(client: httpx.Client) -> None:
+    body = gzip.compress(json.dumps(PATIENT).encode())
+    answer = client.post("Patient", content=body, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 201
+    assert client.post("Patient", content=body[:-8], headers={"Content-Encoding": "gzip"}).status_code == 400
+    assert client.post("Patient", content=body, headers={"Content-Encoding": "br"}).status_code == 415
+
+
+def test_bodies_over_the_limit_are_refused(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open", environment={"YIDANG_BODY_LIMIT": "10000"})
+    with server.client() as client:
+        assert client.post("Patient", json=PATIENT).status_code == 201
+        big = json.dumps({**PATIENT, "name": [{"family": "A" * 20_000}]}).encode()
+        for content in (big, iter([big])):  # with a length, and in chunks
+            answer = client.post("Patient", content=content)
+            assert answer.status_code == 413
+            assert answer.json()["issue"][0]["code"] == "too-long"
+        bomb = client.post("Patient", content=gzip.compress(bytes(10_000_000)), headers={"Content-Encoding": "gzip"})
+        assert bomb.status_code == 413
+        assert client.get("Patient").status_code == 200
+
+
+def test_methods_that_are_not_offered_are_told_which_are(client: httpx.Client) -> None:
+    answer = client.request("DELETE", "Patient/1/_history")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.json()["issue"][0]["code"] == "not-supported"
+
+
+def test_browsers_of_other_origins_may_call(client: httpx.Client) -> None:
+    preflight = client.options(
+        "Patient/1", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+    )
+    assert preflight.status_code == 204
+    assert "PUT" in preflight.headers["access-control-allow-methods"]
+    assert "If-Match" in preflight.headers["access-control-allow-headers"]
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    answer = client.get("Patient/nobody", headers={"Origin": "https://app.example"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    for name in ("ETag", "Location", "Last-Modified", "Content-Location"):
+        assert name in answer.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in client.get("Patient/nobody").headers
+
+
+def test_options_tell_the_methods(client: httpx.Client) -> None:
+    answer = client.options("Patient/1")
+    assert answer.headers["allow"] == "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"
+    assert client.options("Foo").status_code == 404
+
+
+def test_errors_come_in_the_format_asked_for(client: httpx.Client) -> None:
+    answer = client.get("Patient/nobody", headers={"Accept": "application/fhir+xml"})
+    assert answer.status_code == 404
+    assert b'<OperationOutcome xmlns="http://hl7.org/fhir">' in answer.content
+    assert b"<OperationOutcome" in client.get("Patient?colour=red&_format=xml").content
+
+
+def test_without_the_development_mode_nothing_is_given_out(start_server: Callable[..., Running]) -> None:
+    server = start_server()
+    with server.client() as client:
+        for method, path in (("GET", "Patient"), ("GET", "Patient/1"), ("POST", "Patient"), ("GET", "_history")):
+            answer = client.request(method, path, json=PATIENT if method == "POST" else None)
+            assert answer.status_code == 401, path
+            assert answer.json()["issue"][0]["code"] == "login"
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert client.get("metadata").status_code == 200
+        assert httpx.get(f"{server.root}/healthz").status_code == 200
+
+
+HARMFUL = [
+    b"GET /fhir/Patient/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient/%FF%FE HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient?name=%FF HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient?%00=%00&name=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient/..%2F..%2Fetc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b'GET /fhir/Patient HTTP/1.1\r\nHost: a"b<c>\r\nConnection: close\r\n\r\n',
+    b"GET /fhir/Patient?" + b"a=1&" * 20_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b'POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{"a":\x00\xff}',
+    b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\nConnection: close\r\n\r\n{}",
+    b"NONSENSE\r\n\r\n",
+    b"\x00\x01\x02\x03" * 100,
+]
+
+
+@pytest.mark.parametrize("request_bytes", HARMFUL, ids=range(len(HARMFUL)))
+def test_harmful_requests_are_refused_and_the_server_lives(server: Running, request_bytes: bytes) -> None:
+    answer = raw(server, request_bytes)
+    assert answer[:10] in (b"HTTP/1.1 4", b""), answer[:200]
+    assert b"Traceback" not in answer
+    assert httpx.get(f"{server.root}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"resourceType":"Patient","extension":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"resourceType":"Observation","valueQuantity":{"value":1e999999999}}',
+        b'{"resourceType":"Observation","valueInteger":' + b"9" * 5000 + b"}",
+        b'{"resourceType":"Patient","birthDate":{"a":1}}',
+        b'{"resourceType":"Patient","name":"\\ud800"}',
+        b'{"resourceType":["Patient"]}',
+        b'{"resourceType":"Patient","id":null}',
+        b'\xef\xbb\xbf{"resourceType":"Patient","meta":[]}',
+        b'{"resourceType":"Patient","meta":7}',
+        b'{"resourceType":"Patient","contained":[null]}',
+        b'{"resourceType":"Patient","text":{"status":"generated","div":"<div>"}}',
+    ],
+)
+@pytest.mark.parametrize("path", ["Patient", "Observation"])
+def test_harmful_bodies_are_refused(client: httpx.Client, path: str, body: bytes) -> None:
+    answer = client.post(path, content=body)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_the_base_url_of_the_settings_is_used_in_links(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open", environment={"YIDANG_BASE_URL": "https://health.example/fhir/"})
+    with server.client() as client:
+        answer = client.post("Patient", json={"resourceType": "Patient"})
+        assert answer.headers["location"].startswith("https://health.example/fhir/Patient/")
+
+
+def test_a_stopped_server_has_kept_what_it_answered(start_server: Callable[..., Running], tmp_path: Path) -> None:
+    first = start_server("--open", data=tmp_path / "data")
+    with first.client() as client:
+        id = client.post("Patient", json=PATIENT).json()["id"]
+    assert first.stop() == 0
+    second = start_server("--open", data=tmp_path / "data")
+    with second.client() as client:
+        assert client.get(f"Patient/{id}").status_code == 200
+
+
+def test_several_workers_share_the_records_and_stop_together(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open", "--workers", "2")
+    ids = []
+    for _ in range(10):
+        with server.client() as client:  # a connection of its own each time, so that both processes get some
+            ids.append(client.post("Patient", json=PATIENT).json()["id"])
+            assert all(client.get(f"Patient/{id}").status_code == 200 for id in ids)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=40) == 0
