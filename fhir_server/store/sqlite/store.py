@@ -86,6 +86,7 @@ class SqliteStore:
         schema.create(connection)
         self._prepare_file(connection)
         self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
+        registry.refresh(connection, extractor)
         bodies = Bodies(connection)
         names = Names(connection, writable=True)
         search = Search(connection, names, bodies, natural_date(extractor))
@@ -241,6 +242,10 @@ class SqliteStore:
         self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return False
 
+    def tidy(self) -> None:
+        """Do the housekeeping that is due, and wait for it."""
+        self._writer.tidy()
+
     def _index_step(self) -> bool:
         """One step of the reindexing jobs; whether there are any."""
         registry.refresh(self._writing, self.extractor)
@@ -252,7 +257,10 @@ class SqliteStore:
 
     def jobs(self) -> list[registry.Job]:
         """The reindexing jobs, the newest first."""
-        return registry.jobs(self._reader().reading.connection)
+        connection = self._reader().reading.connection
+        found = registry.jobs(connection)
+        registry.refresh(connection, self.extractor)  # what is told complete can be searched
+        return found
 
     async def reindex(self, ids: list[str], access: Access) -> None:
         """Start the jobs of these SearchParameters anew; the id ``*`` makes all index rows anew."""

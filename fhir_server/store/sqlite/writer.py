@@ -55,6 +55,7 @@ class Writer:
         self._clock = clock
         self._background = background
         self._more = False
+        self._tidied: list[threading.Event] = []
         self._last_step = 0.0
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="yidang-writer", daemon=True)
@@ -66,6 +67,13 @@ class Writer:
         if self._closed:
             raise TooCostly("the server is stopping")
         self._queue.put(_Waiting(work, done))
+
+    def tidy(self) -> None:
+        """Have all housekeeping done that is due, and wait for it."""
+        ready = threading.Event()
+        self._tidied.append(ready)
+        self.submit(lambda _: None, lambda _result, _error: None)
+        ready.wait()
 
     def close(self) -> None:
         """Finish what waits and end the thread."""
@@ -99,6 +107,10 @@ class Writer:
                 self._commit(batch)
                 if time.monotonic() - self._last_step > _BETWEEN:
                     self._step(quiet=False)
+            while self._tidied:
+                self._step(quiet=True)
+                if not self._more:
+                    self._tidied.pop().set()
 
     def _step(self, quiet: bool) -> None:
         try:
