@@ -132,9 +132,11 @@ class Extractor:
         """Put other custom parameters in force at once.
 
         ``building``: URLs of those that get rows already but cannot be searched by yet.
-        ``generation`` names this set of parameters.
+        ``generation`` counts the sets of parameters; an older set than the present one changes nothing.
         """
         with self._lock:
+            if generation < self.generation:
+                return
             self.custom, self._building = tuple(custom), building
             self._types, self._indexed = {}, {}
             self.generation = generation
