@@ -12,6 +12,7 @@ from typing import Any
 
 from profiles.definitions import Definitions, ElementDef, TypeDef
 from profiles.issues import Issue
+from profiles.structure.elements import takes_extensions
 from profiles.structure.narrative import check_narrative
 from profiles.structure.primitives import CHECKS, json_kind
 from profiles.structure.references import check_reference, is_fragment, with_published_targets
@@ -35,7 +36,7 @@ class _Group:
         self.min = elements[0].min
         self.types = tuple(e.type for e in elements)
         # A primitive may have no value but extensions, under the key with an underscore.
-        self.keys = [(e.key, "_" + e.key) if e.primitive else (e.key,) for e in elements]
+        self.keys = [(e.key, "_" + e.key) if takes_extensions(e) else (e.key,) for e in elements]
 
     def count(self, value: dict[str, Any]) -> int:
         return sum(1 for keys in self.keys if any(key in value for key in keys))
@@ -74,11 +75,14 @@ class Walk:
         self._definitions = definitions
         self._shapes: dict[str, _Shape] = {}
 
-    def issues(self, resource: object) -> list[Issue]:
-        """Every finding in the resource (at most MAX_ISSUES); empty if its structure is right."""
+    def issues(self, resource: object, path: str | None = None) -> list[Issue]:
+        """Every finding in the resource (at most MAX_ISSUES); empty if its structure is right.
+
+        ``path`` is where the resource stands, if it is not the whole: ``Bundle.entry[0].resource``.
+        """
         walker = _Walker(self._definitions, self._shapes)
         with suppress(_Enough):
-            walker.resource(resource, None, None, 0)
+            walker.resource(resource, path, None, 0)
         return walker.found
 
 
@@ -186,7 +190,7 @@ class _Walker:
         if key == "resourceType" and shape.kind == "resource":
             return
         element = shape.elements.get(key[1:]) if key.startswith("_") else None
-        if element is None or not element.primitive or element.type == "xhtml":
+        if element is None or not takes_extensions(element):
             self._add("structure", f"{shape.name} has no element '{key[:80]}'", f"{path}.{key[:80]}")
         elif element.key not in value:
             self._primitive(element, _ABSENT, value[key], path, context, depth)
