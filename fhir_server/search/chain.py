@@ -42,10 +42,10 @@ def targeted(context: Context, type: str, code: str, modifier: str, rest: str, i
 
 
 def reference_param(context: Context, type: str, code: str) -> Indexed:
-    """The reference parameter ``code`` of ``type``. Raises UnknownParameter or BadRequest."""
+    """The reference parameter ``code`` of ``type``. Raises UnknownParameter."""
     indexed = context.param(type, code)
     if indexed.kind != "reference":
-        raise BadRequest(
+        raise UnknownParameter(
             f"search parameter '{code}' of {type} is no reference ({indexed.kind}), so nothing can be chained to it",
             f"http.{code}",
         )

@@ -63,7 +63,7 @@ def _list(context: Context, type: str, modifier: str, value: str) -> Node:
         if name.startswith("$"):
             raise NotSupported(f"functional lists like '{one}' are not offered by this server")
         if not is_id(name):
-            raise BadRequest(f"'{one}' is no id of a List", "http._list")
+            raise BadRequest(f"_list: '{one}' is no id of a List", "http._list")
         nodes.append(InList(name))
     return any_of(nodes)
 

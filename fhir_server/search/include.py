@@ -28,7 +28,9 @@ def includes(context: Context, types: Sequence[str], name: str, modifier: str, v
     reverse = name == "_revinclude"
     parts = value.split(":")
     if len(parts) > 3 or not all(parts):
-        raise BadRequest(f"'{value}' is not of the form Type:parameter or Type:parameter:Target", f"http.{name}")
+        raise BadRequest(
+            f"{name}: '{value}' is not of the form Type:parameter or Type:parameter:Target", f"http.{name}"
+        )
     if value == "*":
         sources = sorted(context.definitions.resource_types) if iterate or reverse else types
         return [
@@ -37,7 +39,7 @@ def includes(context: Context, types: Sequence[str], name: str, modifier: str, v
             if _points(context, source, types, reverse)
         ]
     if len(parts) == 1:
-        raise BadRequest(f"'{value}' names no parameter: it is Type:parameter, Type:* or *", f"http.{name}")
+        raise BadRequest(f"{name}: '{value}' names no parameter: it is Type:parameter, Type:* or *", f"http.{name}")
     source, code = context.resource_type(parts[0], f"{name}={value}"), parts[1]
     target = context.resource_type(parts[2], f"{name}={value}") if len(parts) == 3 else None
     if code == "*":
