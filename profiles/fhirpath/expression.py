@@ -183,14 +183,25 @@ def _top(node: Node) -> Node:
     return node
 
 
-@lru_cache(maxsize=4096)
 def compile(text: str, *, strict: bool = False) -> Expression:
     """The expression, compiled once and kept.
 
     ``strict`` makes evaluation refuse elements which a type does not have, casts of several items, and order asked
     of unordered collections. Raises FhirPathError for text that is no FHIRPath, or names no function or type.
     """
+    return _compiled(text, strict) if len(text) <= _USUAL_LENGTH else _compiled_long(text, strict)
+
+
+# Users write expressions too: long ones are kept in small number, so that they cannot fill the memory.
+_USUAL_LENGTH = 512
+
+
+def _compile(text: str, strict: bool) -> Expression:
     try:
         return Expression(text, parse(text), strict)
     except RecursionError:
         raise FhirPathError("the expression is nested too deeply") from None
+
+
+_compiled = lru_cache(maxsize=2048)(_compile)
+_compiled_long = lru_cache(maxsize=32)(_compile)

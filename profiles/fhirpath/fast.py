@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from profiles.fhirpath.model import shape
+from profiles.fhirpath.model import is_type, shape
 from profiles.fhirpath.syntax import Expr, Member, Path
 
 Walk: TypeAlias = Callable[[dict[str, Any]], "list[Any] | None"]
@@ -29,11 +29,13 @@ def simple_path(tree: Expr) -> Walk | None:
 
     def walk(resource: dict[str, Any]) -> list[Any] | None:
         name = resource.get("resourceType")
-        try:
-            plan = plans[name]  # type: ignore[index]
-        except KeyError:
-            plan = _plan(name, names) if isinstance(name, str) else None
-            plans[str(name)] = plan
+        if name.__class__ is not str:
+            return None
+        if name not in plans:
+            if not is_type(name):
+                return None
+            plans[name] = _plan(name, names)
+        plan = plans[name]
         return None if plan is None else _walk(resource, plan)
 
     return walk
@@ -60,10 +62,7 @@ def _walk(resource: dict[str, Any], plan: _Plan) -> list[Any]:
 
 def _plan(type_name: str, names: tuple[str, ...]) -> _Plan | None:
     """The JSON keys to try at each step; None if a step leaves what the definitions fix."""
-    try:
-        current = shape(type_name)
-    except KeyError:
-        return None
+    current = shape(type_name)
     if names[0] in current.lineage:
         names = names[1:]
     steps: list[tuple[str, ...]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from profiles.definitions import ElementDef, load
@@ -108,10 +108,22 @@ UNTYPED = Shape("Element", ("Element",), {})
 """The shape of what the definitions do not describe; its members are found by their JSON keys."""
 
 
+@cache
+def _resource_shapes() -> dict[str, Shape | None]:
+    """Every resource type; its shape is filled in when first asked for."""
+    return dict.fromkeys(load().resource_types)
+
+
 def shape_of_resource(value: Any) -> Shape:
     """The shape that a resource's ``resourceType`` names."""
-    name = value.get("resourceType") if isinstance(value, dict) else None
-    return shape(name) if isinstance(name, str) and name in load().resource_types else UNTYPED
+    name = value.get("resourceType") if value.__class__ is dict else None
+    shapes = _resource_shapes()
+    if name.__class__ is not str or name not in shapes:
+        return UNTYPED
+    found = shapes[name]
+    if found is None:
+        found = shapes[name] = shape(name)
+    return found
 
 
 class Node:

@@ -11,7 +11,7 @@ from typing import Any
 
 from profiles.fhirpath import numbers, quantity, temporal, values
 from profiles.fhirpath.errors import FhirPathError
-from profiles.fhirpath.model import Items
+from profiles.fhirpath.model import Items, Node
 from profiles.fhirpath.quantity import Quantity, duration_unit
 from profiles.fhirpath.scope import Run, single
 from profiles.fhirpath.temporal import Temporal
@@ -75,11 +75,11 @@ def _sum(left: Items, right: Items, run: Run, sign: str) -> Items:
 
 
 def _arithmetic(one: int | Decimal, other: int | Decimal, sign: str) -> Items:
+    if isinstance(one, int) and isinstance(other, int):
+        return _number(one + other if sign == "+" else one - other)
     with localcontext() as context:
         context.clear_traps()
-        if isinstance(one, Decimal) or isinstance(other, Decimal):
-            one, other = Decimal(one), Decimal(other)
-            return _number(one + other if sign == "+" else one - other)
+        one, other = Decimal(one), Decimal(other)
         return _number(one + other if sign == "+" else one - other)
 
 
@@ -159,27 +159,28 @@ def _joined(left: Items, right: Items, run: Run) -> Items:
 
 
 def _equal(left: Items, right: Items, run: Run) -> Items:
-    if len(left) == 1 and len(right) == 1:
-        verdict = values.equal(left[0], right[0])
-    else:
-        run.spend(len(left))
-        verdict = values.all_equal(left, right)
+    run.spend(_weight(left))
+    verdict = values.equal(left[0], right[0]) if len(left) == len(right) == 1 else values.all_equal(left, right)
     return [] if verdict is None else [verdict]
 
 
+def _weight(items: Items) -> int:
+    """What comparing these for equality costs: objects are compared whole."""
+    return len(items) * 64 if items and items[0].__class__ is Node and items[0].shape.system is None else len(items)
+
+
 def _not_equal(left: Items, right: Items, run: Run) -> Items:
+    run.spend(_weight(left))
     verdict = values.all_equal(left, right)
     return [] if verdict is None else [not verdict]
 
 
 def _equivalent(left: Items, right: Items, run: Run) -> Items:
-    run.spend(len(left) * len(right))
-    return [values.all_equivalent(left, right)]
+    return [values.all_equivalent(left, right, run.spend)]
 
 
 def _not_equivalent(left: Items, right: Items, run: Run) -> Items:
-    run.spend(len(left) * len(right))
-    return [not values.all_equivalent(left, right)]
+    return [not values.all_equivalent(left, right, run.spend)]
 
 
 def _ordered(operator: str, holds: Callable[[int], bool]) -> Operator:
@@ -195,7 +196,7 @@ def _in(left: Items, right: Items, run: Run) -> Items:
     item = single(left, "in")
     if item is None:
         return []
-    run.spend(len(right))
+    run.spend(_weight(right))
     return [any(values.equal(item, other) for other in right)]
 
 

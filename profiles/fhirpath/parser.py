@@ -31,6 +31,8 @@ from profiles.fhirpath.temporal import Kind, Temporal, parse_temporal
 
 MAX_DEPTH = 100
 """Deepest nesting of parentheses, arguments and operators that is read."""
+MAX_DIGITS = 60
+"""Longest number that is read."""
 
 _BINDING = {
     operator: power
@@ -168,6 +170,8 @@ class _Reader:
 
     def number(self, text: str) -> Any:
         """A number, or the quantity which it makes with the unit after it."""
+        if len(text) > MAX_DIGITS:
+            raise FhirPathError(f"a number may have at most {MAX_DIGITS} digits", self.next.position)
         unit = self.next
         if unit.kind == "string":
             self.take()

@@ -73,10 +73,14 @@ class Run:
 
     def made_text(self, text: str) -> str:
         """The text, counted; raises TooCostlyError if it is too long."""
-        if len(text) > MAX_TEXT:
-            raise TooCostlyError(f"the expression makes a text of more than {MAX_TEXT} characters")
-        self.spend(len(text) >> 6)
+        self.check_length(len(text))
         return text
+
+    def check_length(self, length: int) -> None:
+        """Count a text that is about to be made; raises TooCostlyError if it is too long."""
+        if length > MAX_TEXT:
+            raise TooCostlyError(f"the expression makes a text of more than {MAX_TEXT} characters")
+        self.spend(length >> 6)
 
     def moment(self) -> datetime:
         """Now, the same throughout one evaluation."""

@@ -56,19 +56,18 @@ _SPECIAL = {
     "Cel": Unit(Fraction(1), (("K", 1),), Fraction("273.15")),
     "[degF]": Unit(Fraction(5, 9), (("K", 1),), Fraction("459.67") * 5 / 9),
 }
-_PART = re.compile(r"([./]?)(\(|\)-?\d*|(?:\[[^\]]*\]|10[*^]|[A-Za-z%'_])+|\d+)?(-?\+?\d+)?(\{[^}]*\})?")
+_PART = re.compile(r"([./]?)((?:\[[^\]]*\]|10[*^]|[A-Za-z%'_])+|\d+)?(-?\+?\d+)?(\{[^}]*\})?")
 _MAX_LENGTH = 64
 _MAX_EXPONENT = 32
 
 
-@lru_cache(maxsize=1024)
 def unit(code: str) -> Unit | None:
     """The unit of a UCUM code; None if it is not known (or not UCUM)."""
-    special = _SPECIAL.get(code)
-    if special is not None:
-        return special
-    if not code or len(code) > _MAX_LENGTH or "(" in code:
-        return None
+    return _SPECIAL.get(code) or _parsed(code) if 0 < len(code) <= _MAX_LENGTH else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(code: str) -> Unit | None:
     factor, powers = Fraction(1), dict[str, int]()
     at = 0
     while at < len(code):

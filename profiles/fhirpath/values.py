@@ -5,15 +5,19 @@ https://hl7.org/fhirpath/N1/#equality, #equivalence, #comparison
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from profiles.fhirpath import numbers, quantity, temporal
 from profiles.fhirpath.errors import FhirPathError
 from profiles.fhirpath.model import Items, Node, TypeInfo
 from profiles.fhirpath.quantity import Quantity
 from profiles.fhirpath.temporal import Temporal
+
+Spend: TypeAlias = Callable[[int], None]
+"""Told the cost of what is done, in steps; may raise TooCostlyError."""
+Same: TypeAlias = Callable[[Any, Any, Spend], bool]
 
 _UCUM = "http://unitsofmeasure.org"
 _TEMPORAL: dict[str, temporal.Kind] = {"Date": "Date", "DateTime": "DateTime", "Time": "Time"}
@@ -80,10 +84,15 @@ def text_of(value: Any) -> str | None:
 
 def equal(left: Any, right: Any) -> bool | None:
     """Whether two items are equal; None where that cannot be known."""
-    left, right = system(left), system(right)
+    if left.__class__ is Node:
+        left = system(left)
+    if right.__class__ is Node:
+        right = system(right)
     if left is None or right is None:
         return None
     kind = left.__class__
+    if kind is str and right.__class__ is str:
+        return bool(left == right)
     if kind is Temporal and right.__class__ is Temporal:
         if not temporal.shares_scale(left, right):
             return False
@@ -122,13 +131,15 @@ def all_equal(left: Items, right: Items) -> bool | None:
     return False if False in verdicts else None if None in verdicts else True
 
 
-def equivalent(left: Any, right: Any) -> bool:
+def equivalent(left: Any, right: Any, spend: Spend) -> bool:
     """Whether two items mean the same: strings without case and spacing, numbers to the lesser precision."""
+    spend(1)
     left, right = system(left), system(right)
     if left is None or right is None:
         return left is right
     kind, other = left.__class__, right.__class__
     if kind is str and other is str:
+        spend(len(left) + len(right) >> 6)
         return " ".join(left.casefold().split()) == " ".join(right.casefold().split())
     if kind is bool or other is bool:
         return kind is other and bool(left == right)
@@ -139,7 +150,7 @@ def equivalent(left: Any, right: Any) -> bool:
     if kind is Temporal and other is Temporal:
         return temporal.shares_scale(left, right) and temporal.compare(left, right) == 0
     if kind is Node and other is Node:
-        return _equivalent_json(left.value, right.value)
+        return _equivalent_json(left.value, right.value, spend)
     return bool(left == right)
 
 
@@ -167,24 +178,24 @@ def _near_quantities(left: Quantity, right: Quantity) -> bool:
     return converted is not None and _near(left.value, converted)
 
 
-def _equivalent_json(left: Any, right: Any) -> bool:
+def _equivalent_json(left: Any, right: Any, spend: Spend) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         keys = (left.keys() | right.keys()) - {"id"}
-        return all(key in left and key in right and _equivalent_json(left[key], right[key]) for key in keys)
+        return all(key in left and key in right and _equivalent_json(left[key], right[key], spend) for key in keys)
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all_equivalent(list(left), list(right), _equivalent_json)
+        return all_equivalent(left, right, spend, _equivalent_json)
     if isinstance(left, dict | list) or isinstance(right, dict | list):
         return False
-    return equivalent(left, right)
+    return equivalent(left, right, spend)
 
 
-def all_equivalent(left: Items, right: Items, same: Any = equivalent) -> bool:
-    """Whether collections hold equivalent items, in any order."""
+def all_equivalent(left: Items, right: Items, spend: Spend, same: Same = equivalent) -> bool:
+    """Whether collections hold equivalent items, in any order; ``spend`` is told each comparison."""
     if len(left) != len(right):
         return False
     rest = list(right)
     for one in left:
-        place = next((at for at, other in enumerate(rest) if same(one, other)), None)
+        place = next((at for at, other in enumerate(rest) if same(one, other, spend)), None)
         if place is None:
             return False
         del rest[place]
@@ -215,8 +226,8 @@ def _no_order(left: Any, right: Any) -> FhirPathError:
     return FhirPathError(f"{describe(left)} and {describe(right)} cannot be compared")
 
 
-def key(item: Any) -> Hashable:
-    """A key that equal items share, for telling apart many items at once."""
+def key(item: Any, spend: Spend) -> Hashable:
+    """A key that equal items share, for telling apart many items at once; ``spend`` is told what it costs."""
     value = system(item)
     if value.__class__ is bool:
         return ("bool", value)
@@ -224,29 +235,32 @@ def key(item: Any) -> Hashable:
         utc = temporal.in_utc(value)
         return ("Time" if value.kind == "Time" else "Date", utc.parts, utc.offset)
     if value.__class__ is Node:
-        return _frozen(value.value if value.value is not None else value.companion)
+        return _frozen(value.value if value.value is not None else value.companion, spend)
     if value.__class__ is TypeInfo:
         return (value.namespace, value.name)
     if value is None:
-        return _frozen(item.companion)
+        return _frozen(item.companion, spend)
     hashable: Hashable = value
     return hashable
 
 
-def _frozen(value: Any) -> Hashable:
+def _frozen(value: Any, spend: Spend) -> Hashable:
     if isinstance(value, dict):
-        return frozenset((name, _frozen(inner)) for name, inner in value.items())
+        spend(len(value))
+        return frozenset((name, _frozen(inner, spend)) for name, inner in value.items())
     if isinstance(value, list):
-        return tuple(_frozen(inner) for inner in value)
+        spend(len(value))
+        return tuple(_frozen(inner, spend) for inner in value)
     return ("bool", value) if isinstance(value, bool) else value
 
 
-def distinct(items: Items) -> Items:
+def distinct(items: Items, spend: Spend) -> Items:
     """The items, each once, in the order of their first occurrence."""
+    spend(len(items))
     seen: set[Hashable] = set()
     out: Items = []
     for item in items:
-        mark = key(item)
+        mark = key(item, spend)
         if mark not in seen:
             seen.add(mark)
             out.append(item)

@@ -67,8 +67,9 @@ def _any_false(items: Items, args: Args, scope: Scope) -> Items:
 
 
 def _keys(items: Items, scope: Scope) -> set[Any]:
-    scope.run.spend(len(items))
-    return {values.key(item) for item in items}
+    spend = scope.run.spend
+    spend(len(items))
+    return {values.key(item, spend) for item in items}
 
 
 def _subset_of(items: Items, args: Args, scope: Scope) -> Items:
@@ -80,8 +81,7 @@ def _superset_of(items: Items, args: Args, scope: Scope) -> Items:
 
 
 def _distinct(items: Items, args: Args, scope: Scope) -> Items:
-    scope.run.spend(len(items))
-    return values.distinct(items)
+    return values.distinct(items, scope.run.spend)
 
 
 def _is_distinct(items: Items, args: Args, scope: Scope) -> Items:
@@ -108,7 +108,11 @@ def _repeat(items: Items, args: Args, scope: Scope) -> Items:
     queue = list(items)
     for item in queue:  # grows while it is walked
         for found in args[0](on(item, len(out), scope)):
-            mark = id(found.value) if found.__class__ is Node and found.shape.system is None else values.key(found)
+            mark = (
+                id(found.value)
+                if found.__class__ is Node and found.shape.system is None
+                else values.key(found, scope.run.spend)
+            )
             if mark not in seen:
                 seen.add(mark)
                 out.append(found)
@@ -172,12 +176,15 @@ def _take(items: Items, args: Args, scope: Scope) -> Items:
 
 def _intersect(items: Items, args: Args, scope: Scope) -> Items:
     others = _keys(args[0](scope), scope)
-    return [item for item in values.distinct(items) if values.key(item) in others]
+    spend = scope.run.spend
+    return [item for item in values.distinct(items, spend) if values.key(item, spend) in others]
 
 
 def _exclude(items: Items, args: Args, scope: Scope) -> Items:
     others = _keys(args[0](scope), scope)
-    return [item for item in items if values.key(item) not in others]
+    spend = scope.run.spend
+    spend(len(items))
+    return [item for item in items if values.key(item, spend) not in others]
 
 
 def _union(items: Items, args: Args, scope: Scope) -> Items:

@@ -36,9 +36,26 @@ def _with_text(name: str, function: Callable[[str, str], object]) -> Apply:
         if text is None or other is None:
             return []
         scope.run.spend(len(text) >> 6)
-        return [function(text, other)]
+        return [_made(function(text, other), scope)]
 
     return apply
+
+
+def _matching(name: str, function: Callable[[str, str], bool]) -> Apply:
+    """The same for a pattern, whose matching is paid for by its size."""
+
+    def apply(items: Items, args: Args, scope: Scope) -> Items:
+        text, pattern = text_input(items, name), text_argument(args, 0, scope, name)
+        if text is None or pattern is None:
+            return []
+        scope.run.spend(patterns.work(pattern, text))
+        return [function(pattern, text)]
+
+    return apply
+
+
+def _made(value: object, scope: Scope) -> object:
+    return scope.run.made_text(value) if isinstance(value, str) else value
 
 
 def _plain(name: str, function: Callable[[str], object]) -> Apply:
@@ -47,7 +64,7 @@ def _plain(name: str, function: Callable[[str], object]) -> Apply:
         if text is None:
             return []
         scope.run.spend(len(text) >> 6)
-        return [function(text)]
+        return [_made(function(text), scope)]
 
     return apply
 
@@ -68,11 +85,8 @@ def _replace(items: Items, args: Args, scope: Scope) -> Items:
     old, new = text_argument(args, 0, scope, "replace()"), text_argument(args, 1, scope, "replace()")
     if text is None or old is None or new is None:
         return []
-    scope.run.made_text(new * min(4, 1 + len(text)))  # an early look at the size
     hits = text.count(old) if old else len(text) + 1
-    scope.run.spend(hits)
-    if hits * len(new) > patterns.MAX_MADE:
-        scope.run.made_text(" " * (patterns.MAX_MADE + 1))
+    scope.run.check_length(len(text) + hits * len(new))
     return [scope.run.made_text(text.replace(old, new))]
 
 
@@ -82,7 +96,10 @@ def _replace_matches(items: Items, args: Args, scope: Scope) -> Items:
     pattern, new = text_argument(args, 0, scope, name), text_argument(args, 1, scope, name)
     if text is None or pattern is None or new is None:
         return []
-    return [scope.run.made_text(patterns.replace(pattern, text, new))] if pattern else [text]
+    if not pattern:
+        return [text]
+    scope.run.spend(patterns.work(pattern, text))
+    return [scope.run.made_text(patterns.replace(pattern, text, new))]
 
 
 def _to_chars(items: Items, args: Args, scope: Scope) -> Items:
@@ -107,9 +124,7 @@ def _join(items: Items, args: Args, scope: Scope) -> Items:
         raise FhirPathError("join() works on Strings")
     if separator is None or not texts:
         return []
-    scope.run.spend(sum(map(len, texts)) + len(separator) * len(texts) >> 6)
-    if len(separator) * len(texts) > patterns.MAX_MADE:
-        scope.run.made_text(" " * (patterns.MAX_MADE + 1))
+    scope.run.check_length(sum(map(len, texts)) + len(separator) * len(texts))
     return [scope.run.made_text(separator.join(texts))]
 
 
@@ -176,8 +191,8 @@ TABLE: Table = {
     "startsWith": Function(_with_text("startsWith()", lambda text, other: text.startswith(other)), 1, 1),
     "endsWith": Function(_with_text("endsWith()", lambda text, other: text.endswith(other)), 1, 1),
     "contains": Function(_with_text("contains()", lambda text, other: other in text), 1, 1),
-    "matches": Function(_with_text("matches()", lambda text, pattern: patterns.found(pattern, text)), 1, 1),
-    "matchesFull": Function(_with_text("matchesFull()", lambda text, pattern: patterns.matched(pattern, text)), 1, 1),
+    "matches": Function(_matching("matches()", patterns.found), 1, 1),
+    "matchesFull": Function(_matching("matchesFull()", patterns.matched), 1, 1),
     "encode": Function(_with_text("encode()", _encode), 1, 1),
     "decode": Function(_with_text("decode()", _decode), 1, 1),
     "escape": Function(_with_text("escape()", _escape), 1, 1),
