@@ -17,7 +17,9 @@ from profiles.structure.primitives import INTEGER_RANGES, MAX_DECIMAL, MAX_STRIN
 from profiles.structure.references import pattern, with_published_targets
 
 DRAFT = "http://json-schema.org/draft-04/schema#"
+# Keywords of our own, whose classes the caller gives: "#id" references and the XHTML of narratives.
 FRAGMENT_KEYWORD = "containedReference"
+NARRATIVE_KEYWORD = "narrative"
 SIMPLE_QUANTITY = "http://hl7.org/fhir/StructureDefinition/SimpleQuantity"
 
 # The types of extension values and other open choices that are worth their place in the schema.
@@ -223,7 +225,7 @@ def _primitive(kind: str) -> Schema:
         least, most = INTEGER_RANGES[kind]
         return {"type": "integer", "minimum": least, "maximum": most}
     if kind == "xhtml":
-        return {"type": "string"}
+        return {"type": "string", NARRATIVE_KEYWORD: True}
     form = PLAIN_URI if kind in ("uri", "url", "canonical") else PATTERNS[kind]
     schema: Schema = {"type": "string", "pattern": f"^(?:{form})$"}
     if kind in ("string", "markdown"):

@@ -17,7 +17,7 @@ from profiles.definitions import Definitions
 from profiles.issues import Issue
 from profiles.structure.narrative import check_narrative
 from profiles.structure.references import is_fragment
-from profiles.structure.schema import FRAGMENT_KEYWORD, resource_schema
+from profiles.structure.schema import FRAGMENT_KEYWORD, NARRATIVE_KEYWORD, resource_schema
 from profiles.structure.walk import MAX_DEPTH, MAX_ISSUES, Walk
 
 _Embedded = Iterator[tuple[str, object]]
@@ -80,19 +80,15 @@ class Validator:
     def _passes(self, resource: dict[str, Any], name: str) -> bool:
         is_valid = self._schemas.get(name) or self._compile(name)
         try:
-            if not is_valid(resource):
-                return False
+            return is_valid(resource)
         except (ValueError, OverflowError, RecursionError):
             # jsonschema-rs takes no number that keeps its literal form (1e2), nor keys that are no strings.
             return False
-        text = resource.get("text")
-        # Only a Narrative has a div: in some resources text is a string.
-        return type(text) is not dict or "div" not in text or check_narrative(text["div"]) is None
 
     def _compile(self, name: str) -> Callable[[object], bool]:
         validator = jsonschema_rs.Draft4Validator(
             resource_schema(self._definitions, name),
-            keywords={FRAGMENT_KEYWORD: self._fragments.keyword},
+            keywords={FRAGMENT_KEYWORD: self._fragments.keyword, NARRATIVE_KEYWORD: _NarrativeKeyword},
             pattern_options=jsonschema_rs.RegexOptions(),
         )
         is_valid = self._schemas[name] = validator.is_valid
@@ -122,6 +118,17 @@ class _Fragments:
     def taken(self) -> list[str] | None:
         """The references of this thread's check, which are forgotten with it."""
         return self._seen.pop(get_ident(), None) if self._seen else None
+
+
+class _NarrativeKeyword:
+    """The schema's keyword for XHTML: passes what may stand in a narrative."""
+
+    def __init__(self, _schema: object, _value: object, _path: object) -> None:
+        pass
+
+    def validate(self, value: object) -> None:
+        if not isinstance(value, str) or check_narrative(value) is not None:
+            raise ValueError
 
 
 def _in_bundle(bundle: dict[str, Any], path: str) -> _Embedded:

@@ -73,12 +73,18 @@ QUESTIONNAIRE = """{
             "item": [{"linkId": "1.1", "type": "choice", "answerOption": [{"valueInteger": 1}]}]}]
 }"""
 
+COMPOSITION = f"""{{
+  "resourceType": "Composition", "id": "d", "status": "final", "type": {{"text": "summary"}}, "date": "2026-01",
+  "author": [{{"display": "Dr. Wang"}}], "title": "Summary",
+  "section": [{{"title": "a", "section": [{{"title": "b", "text": {{"status": "generated", "div": "{DIV}"}}}}]}}]
+}}"""
+
 BINARY = '{"resourceType": "Binary", "contentType": "text/plain", "data": "SGVsbG8="}'
 
 ALL = {
     name: text
     for name, text in globals().items()
-    if name in ("PATIENT", "OBSERVATION", "CONDITION", "BUNDLE", "PARAMETERS", "QUESTIONNAIRE", "BINARY")
+    if name in ("PATIENT", "OBSERVATION", "CONDITION", "BUNDLE", "PARAMETERS", "QUESTIONNAIRE", "COMPOSITION", "BINARY")
 }
 
 

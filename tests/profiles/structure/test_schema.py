@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from profiles.definitions import load
-from profiles.structure.schema import FRAGMENT_KEYWORD, resource_schema
+from profiles.structure.schema import FRAGMENT_KEYWORD, NARRATIVE_KEYWORD, resource_schema
 from tests.profiles.structure.samples import ALL, sample
 
 
@@ -24,10 +24,21 @@ class AnyFragment:
             raise ValueError
 
 
+class AnyText:
+    """Passes every narrative."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def validate(self, value: object) -> None:
+        pass
+
+
 @cache
 def compiled(resource_type: str) -> Any:
     schema = resource_schema(load(), resource_type)
-    return jsonschema_rs.Draft4Validator(schema, keywords={FRAGMENT_KEYWORD: AnyFragment})
+    keywords: dict[str, Any] = {FRAGMENT_KEYWORD: AnyFragment, NARRATIVE_KEYWORD: AnyText}
+    return jsonschema_rs.Draft4Validator(schema, keywords=keywords)
 
 
 def depth(name: str, definitions: dict[str, Any], above: tuple[str, ...] = ()) -> int:

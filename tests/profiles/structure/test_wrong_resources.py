@@ -205,6 +205,12 @@ WRONG: list[tuple[str, Callable[[Resource], None], str, str]] = [
         "invariant",
         "Patient.contained[0].text.div",
     ),
+    (
+        "COMPOSITION",
+        put("section", 0, "section", 0, "text", "div", DIV.format("<script/>")),
+        "invariant",
+        "Composition.section[0].section[0].text.div",
+    ),
     # resources inside others
     (
         "BUNDLE",
