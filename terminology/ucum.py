@@ -14,7 +14,7 @@ from typing import Any
 
 SYSTEM = "http://unitsofmeasure.org"
 
-# canonical code: code factor, code factor …
+# canonical code: code factor [offset], code factor …
 _COMMON = """
 kg: kg 1, g 0.001, mg 1e-6, ug 1e-9, ng 1e-12, pg 1e-15, [lb_av] 0.45359237, [oz_av] 0.028349523125
 m: m 1, cm 0.01, mm 0.001, um 1e-6, km 1000, [in_i] 0.0254, [ft_i] 0.3048
@@ -38,13 +38,15 @@ kg.s-1: mg/d 1.15740740740740741e-11, g/d 1.15740740740740741e-8, mg/h 2.7777777
 m.s-1: m/s 1, mm/h 2.77777777777777778e-7
 1: % 0.01, 1 1, g/g 1, mg/g 0.001, ug/g 1e-6, ug/mg 0.001, mg/kg 1e-6, g/kg 0.001, mmol/mol 0.001, 10*3 1e3, 10*6 1e6
 kg.m2.s-2: J 1, kJ 1000, cal 4.184, kcal 4184
-K: K 1
+K: K 1, Cel 1 273.15, [degF] 0.555555555555555556 255.372222222222222
 """
 # Arbitrary units are commensurable with themselves only.
 _ARBITRARY = re.compile(
     r"\[(?:IU|iU|arb'U|USP'U|GPL'U|MPL'U|APL'U|beth'U|anti'Xa'U|todd'U|dye'U|smgy'U|bdsk'U|ka'U|knk'U|mclg'U|tb'U"
     r"|CCID_50|TCID_50|EID_50|PFU|FFU|CFU|IR|BAU|AU|Amb'a'1'U|PNU|Lf|D'ag'U|FEU|ELU|EU|pH|hnsf'U|m/s2/Hz\^0\.5)\]"
 )
+# Logarithms; "pH" would be picohenry, but nobody means that.
+_NOT_LINEAR = frozenset({"[pH]", "pH"})
 _BASE = {
     "kilogram": "kg", "meter": "m", "second": "s", "mole": "mol", "kelvin": "K", "ampere": "A", "candela": "cd",
     "radian": "rad", "bit": "bit", "count": "{count}",
@@ -69,8 +71,8 @@ def _common() -> dict[str, Canonical]:
     for line in _COMMON.strip().splitlines():
         base, _, units = line.partition(": ")
         for unit in units.split(", "):
-            code, factor = unit.rsplit(" ", 1)
-            found[code.strip()] = Canonical(base, float(factor))
+            code, factor, *offset = unit.split()
+            found[code] = Canonical(base, float(factor), float(offset[0]) if offset else 0.0)
     return found
 
 
@@ -89,7 +91,7 @@ def canonical(code: str) -> Canonical | None:
 @lru_cache(maxsize=4096)
 def computed(code: str) -> Canonical | None:
     """The canonical form as ucumvert and pint compute it."""
-    if len(code) > 100 or re.fullmatch(r"\{[^}]*\}", code) or not code.isascii():
+    if len(code) > 100 or code in _NOT_LINEAR or re.fullmatch(r"\{[^}]*\}", code) or not code.isascii():
         return None
     try:
         unit = _registry().from_ucum(code)
