@@ -75,12 +75,12 @@ async def capabilities(request: Request, context: Context) -> Response:
 
 _Params = Mapping[str, Mapping[str, Indexed]]
 
-_texts: dict[tuple[int, int, str], tuple[object, bytes]] = {}
+_texts: dict[tuple[int, int, int, str], tuple[object, bytes]] = {}
 
 
 def _text(context: Context, base_url: str) -> bytes:
-    """The statement's JSON, kept as long as the table of routes and the extractor are the same."""
-    key = (id(context.routes), id(context.extractor), base_url)
+    """The statement's JSON, kept as long as the table of routes and the search parameters are the same."""
+    key = (id(context.routes), id(context.extractor), context.extractor.generation, base_url)
     found = _texts.get(key)
     if found is None:
         if len(_texts) >= 16:  # the Host header may vary without bound

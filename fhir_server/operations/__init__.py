@@ -5,6 +5,7 @@ from __future__ import annotations
 from fhir_server.http.routes import Operation
 from fhir_server.operations.everything import encounter_everything, patient_everything
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.reindex import reindex
 from fhir_server.operations.validate import validate
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
@@ -28,5 +29,13 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{_DEFINITION}Encounter-everything",
         instance=True,
         types=frozenset({"Encounter"}),
+    ),
+    Operation(
+        "reindex",
+        reindex,
+        "urn:yidang:operation:reindex",
+        system=True,
+        instance=True,
+        types=frozenset({"SearchParameter"}),
     ),
 )
