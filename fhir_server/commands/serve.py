@@ -94,6 +94,8 @@ def _serve(settings: Settings) -> int:
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
+    from fhir_server.http.protocol import Connection
+
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         bound = _bind(settings)
@@ -108,7 +110,7 @@ def _serve(settings: Settings) -> int:
         port=port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -31,6 +31,8 @@ def path_segments(path: str) -> tuple[str, ...]:
     path = path.removeprefix("/").removesuffix("/")
     if not path:
         return ()
+    if "%" not in path:
+        return tuple(path.split("/"))
     try:
         return tuple(unquote(segment, errors="strict") for segment in path.split("/"))
     except UnicodeDecodeError:

@@ -19,8 +19,7 @@ from profiles.xml_format import to_xml
 Header = tuple[bytes, bytes]
 EXPOSED = b"Content-Location, ETag, Last-Modified, Location, X-Request-Id"
 _GZIP_LEVEL = 4
-_VARY = (b"vary", b"Accept, Accept-Encoding, Prefer")
-_CONTENT_TYPES: dict[str, bytes] = {}
+VARY = b"Accept, Accept-Encoding, Prefer"
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def render(
     headers: list[Header] = [
         (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in response.headers
     ]
-    headers.append(_VARY)
+    headers.append((b"vary", VARY))
     headers.append((b"x-request-id", request.correlation.encode()))
     if body:
         headers.append((b"content-type", content_type))

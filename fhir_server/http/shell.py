@@ -15,11 +15,12 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, MethodNotAllowed, NotAcceptable, NotFound, TooLarge, Unauthorized
 from fhir_server.http.body import decompressed
+from fhir_server.http.conditional import http_date
 from fhir_server.http.dispatch import path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import JSON, Format, answer_format, is_pretty
-from fhir_server.http.render import Rendered, accepts_gzip, render
+from fhir_server.http.render import VARY, Rendered, accepts_gzip, render
 from fhir_server.settings import Settings
 
 Scope = dict[str, Any]
@@ -34,6 +35,11 @@ _ALLOWED_HEADERS = (
 _ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_PLAIN_SEGMENT = re.compile(rb"[A-Za-z0-9.-]{1,64}")
+_VARY_LINE = b"\r\nvary: " + VARY + b"\r\nx-request-id: "
+_PLAIN_HEADERS = frozenset(
+    {b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection", b"content-type"}
+)
 _WITHOUT_TOKEN = (("metadata",),)  # what anybody may read
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
@@ -56,6 +62,9 @@ class Application:
         self._context: Context | None = None
         self._base = settings.base_url.rstrip("/")
         self._bases: dict[str, str] = {}
+        self._plain_hosts: set[bytes] = set()
+        self._plain_accepts: set[bytes] = set()
+        self._readable: dict[bytes, str] = {}
         prefix = uuid.uuid4().hex[:12]
         self._correlations = (f"{prefix}-{number}" for number in itertools.count(1))
 
@@ -71,7 +80,7 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    self._context = self._start()
+                    self._open()
                 except Exception as error:
                     await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                     return
@@ -81,6 +90,12 @@ class Application:
                     await asyncio.to_thread(self._context.store.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _open(self) -> None:
+        self._context = self._start()
+        # Binary is left out: what a read of it gives depends on its content.
+        names = self._context.definitions.resource_types - {"Binary"}
+        self._readable = {name.encode(): name for name in names}
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -107,6 +122,61 @@ class Application:
         await send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else rendered.body})
 
+    def plain_read(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> list[bytes] | None:
+        """The header lines and body of a 200 answer to ``GET url``, or None where the long way must be gone.
+
+        Only for ``/fhir/[type]/[id]`` without query and with no header that changes the answer; it
+        gives the very bytes of the long way (a test compares them).
+        """
+        context = self._context
+        if context is None or not self._everything:
+            return None
+        parts = url.split(b"/")
+        if len(parts) != 4 or parts[1] != b"fhir" or not _PLAIN_SEGMENT.fullmatch(parts[3]):
+            return None
+        type = self._readable.get(parts[2])
+        if type is None:
+            return None
+        zipped = False
+        for name, value in headers:
+            if name not in _PLAIN_HEADERS:
+                return None
+            if name == b"accept":
+                if value not in self._plain_accepts and not self._learn_accept(value):
+                    return None
+            elif name == b"accept-encoding":
+                zipped = b"gzip" in value or b"*" in value
+            elif name == b"host":
+                if not self._base and value not in self._plain_hosts:
+                    return None
+            elif name == b"connection" and value != b"keep-alive":
+                return None
+        try:
+            stored = context.store.read(type, parts[3].decode("ascii"), context.access)
+        except Exception:
+            return None  # the long way meets it again, and tells
+        if stored is None or stored.body is None or (zipped and len(stored.body) >= self._settings.compress_from):
+            return None
+        return [
+            b'etag: W/"%d"\r\nlast-modified: ' % stored.version,
+            http_date(stored.updated).encode("ascii"),
+            _VARY_LINE,
+            next(self._correlations).encode("ascii"),
+            b"\r\ncontent-type: application/fhir+json; charset=utf-8\r\ncontent-length: %d\r\n\r\n" % len(stored.body),
+            stored.body,
+        ]
+
+    def _learn_accept(self, value: bytes) -> bool:
+        """Whether an Accept header asks for FHIR JSON; remembered, as clients repeat theirs."""
+        request = Request("GET", (), [], {"accept": value.decode("latin-1")}, b"", "", "")
+        try:
+            plain = answer_format(request) is JSON
+        except NotAcceptable:
+            plain = False
+        if plain and len(self._plain_accepts) < 64:
+            self._plain_accepts.add(value)
+        return plain
+
     def _read_url(self, request: Request, scope: Scope) -> None:
         """Set base, segments and query of ``request``."""
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -127,6 +197,7 @@ class Application:
         base = f"{scope['scheme']}://{host}{BASE}"
         if len(self._bases) < 64:
             self._bases[host] = base
+            self._plain_hosts.add(host.encode("latin-1"))
         return base
 
     async def _body(self, request: Request, receive: Receive) -> bytes:

@@ -23,7 +23,6 @@ def raw(server: Running, request: bytes) -> bytes:
     where = urlsplit(server.url)
     with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         pieces = []
         while piece := connection.recv(65_536):
             pieces.append(piece)
@@ -155,7 +154,7 @@ HARMFUL = [
 @pytest.mark.parametrize("request_bytes", HARMFUL, ids=range(len(HARMFUL)))
 def test_harmful_requests_are_refused_and_the_server_lives(server: Running, request_bytes: bytes) -> None:
     answer = raw(server, request_bytes)
-    assert answer[:10] in (b"HTTP/1.1 4", b""), answer[:200]
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:200]
     assert b"Traceback" not in answer
     assert httpx.get(f"{server.root}/healthz").status_code == 200
 
