@@ -184,11 +184,12 @@ WRONG: list[tuple[str, Callable[[Resource], None], str, str]] = [
     ("PATIENT", put("text", "div", DIV.format("<script>x()</script>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", DIV.format("<p onclick='x()'>y</p>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", DIV.format("<a href=' JavaScript:x()'>y</a>")), "invariant", "Patient.text.div"),
+    ("PATIENT", put("text", "div", DIV.format("<p style='width: Expression(x)'/>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", DIV.format("<iframe src='x'/>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", DIV.format("<form/>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", DIV.format("<b>")), "invariant", "Patient.text.div"),
     ("PATIENT", put("text", "div", "<div>no namespace</div>"), "invariant", "Patient.text.div"),
-    ("PATIENT", put("text", "div", DIV.format("&unknown;")), "invariant", "Patient.text.div"),
+    ("PATIENT", put("text", "div", DIV.format("a&nbsp;b")), "invariant", "Patient.text.div"),
     (
         "PATIENT",
         put("text", "div", '<!DOCTYPE d [<!ENTITY a "b">]>' + DIV.format("&a;")),
