@@ -6,6 +6,8 @@ other condition on each of its rows by key. CROSS JOIN keeps SQLite from turning
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +18,19 @@ from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.postings import LISTING, is_text
+from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
-from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined, marks
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined
 
 STEPS = (32, 400, 4000)  # rows counted of each list to find the shortest
 FEW = 400  # a list of fewer rows is short
 MANY = 2000  # a larger set is not gathered to show its first page
+DEEP = 6  # levels of parentheses of a part of a statement
+_BRACKETS = re.compile(r"[()]")
+SEVERAL = 40  # alternatives that are merged in order; more are gathered
 PROBES = 30  # up to so many referenced resources are looked up one by one
+_NUMBERS = "SELECT value FROM json_each(?)"
+DELETION = METHOD_NUMBER["DELETE"]
 _NOTHING = Sql("SELECT NULL AS sk, NULL AS rid WHERE 0")
 # A code may stand in several systems. For a page, DISTINCT would cost the order of the index; for a count it is cheap.
 _SAME = (
@@ -61,6 +69,15 @@ class LidReference(Node):
     lids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AnyToken(Node):
+    """Many alternatives of one token parameter in one system (None: any)."""
+
+    param: tree.Param
+    system: str | None
+    codes: tuple[str, ...]
+
+
 class Compiler:
     """Compiles conditions as of one snapshot sequence. Made anew for each search.
 
@@ -89,7 +106,7 @@ class Compiler:
             case tree.And(nodes):
                 return conjunction(self.test(t, x, d) for x in nodes)
             case tree.Or(nodes):
-                return disjunction(self.test(t, x, d) for x in nodes)
+                return disjunction(self.test(t, x, d) for x in self._fewer(nodes))
             case tree.Not(inner):
                 return self._negated(self.test(t, inner, d))
             case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
@@ -125,8 +142,8 @@ class Compiler:
             case LidReference(param, lids):
                 p = self._names.param(t, param.key)
                 return Sql(
-                    f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN ({marks(len(lids))}))",
-                    (p, *lids),
+                    f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN ({_NUMBERS}))",
+                    (p, json.dumps(lids)),
                 )
             case tree.Chain(param, target, inner):
                 p = self._names.param(t, param.key)
@@ -212,13 +229,15 @@ class Compiler:
         return None
 
     def _string(self, node: tree.String) -> Sql:
-        match node.mode:
-            case tree.StringMode.EXACT:
-                return Sql("CASE x.exact WHEN '' THEN x.v ELSE x.exact END=?", (node.value,))
-            case tree.StringMode.PREFIX:
-                return Sql("x.v>=? AND x.v<?", (node.value, node.value + "\U0010ffff"))
-            case tree.StringMode.CONTAINS:
-                return Sql("instr(x.v, ?)>0", (node.value,))
+        """The condition on a row of ``str`` or ``txt`` (alias x); EXACT has a column of its own."""
+        value = node.value
+        return {
+            tree.StringMode.EXACT: Sql("CASE x.exact WHEN '' THEN x.v ELSE x.exact END=?", (value,)),
+            tree.StringMode.PREFIX: Sql("x.v>=? AND x.v<?", (value, value + "\U0010ffff")),
+            tree.StringMode.CONTAINS: Sql("instr(x.v, ?)>0", (value,)),
+            tree.StringMode.EQUAL: Sql("x.v=?", (value,)),
+            tree.StringMode.SUFFIX: Sql("substr(x.v, -length(?))=?", (value, value)),
+        }[node.mode]
 
     def _set(self, t: int, node: Node) -> Sql:
         """``SELECT rid`` of every posting that satisfies ``node`` (in any order, perhaps repeated)."""
@@ -248,16 +267,23 @@ class Compiler:
                 if s is None and node.system is not None:
                     return Sql("SELECT NULL WHERE 0")
                 return ranges.quantity_rows(node, self._names.param(t, param.key), s)
+            case AnyToken(param, system, codes):
+                p, s = self._names.param(t, param.key), self._system(system)
+                same = Sql("") if system is None else Sql(" AND x.s=?", (s,))
+                many = Sql("x.code IN (" + _NUMBERS + ")", (json.dumps(codes),))
+                return Sql("SELECT x.rid FROM tok x WHERE x.p=? AND ", (p,)) + many + same
             case LidReference(param, lids):
                 p = self._names.param(t, param.key)
-                return Sql(f"SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN ({marks(len(lids))})", (p, *lids))
+                return Sql(f"SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN ({_NUMBERS})", (p, json.dumps(lids)))
             case tree.Chain(param, target, inner):
                 p = self._names.param(t, param.key)
                 return Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN (", (p,)) + self.lids(target, inner) + ")"
             case tree.Has(param, inner):
                 return self._of_lids(t, self._pointed_at(param, inner))
             case tree.Id(ids):
-                return self._of_lids(t, Sql(f"SELECT lid FROM ent WHERE id IN ({marks(len(ids))}) AND t=?", (*ids, t)))
+                return self._of_lids(
+                    t, Sql(f"SELECT lid FROM ent WHERE id IN ({_NUMBERS}) AND t=?", (json.dumps(ids), t))
+                )
             case tree.InList(id_):
                 item = self._names.param(self._names.type("List"), "item")
                 list_ = self.rids("List", tree.Id((id_,)))
@@ -283,18 +309,10 @@ class Compiler:
         )
 
     def _uri(self, p: int, mode: tree.UriMode, value: str) -> Sql:
+        rows = Sql("SELECT x.rid FROM tok x WHERE x.p=? AND x.s=0 AND ", (p,))
         if mode is tree.UriMode.BELOW:
-            low = value.rstrip("/")
-            return Sql(
-                "SELECT x.rid FROM tok x WHERE x.p=? AND x.s=0 AND (x.code=? OR x.code=? OR (x.code>? AND x.code<?))",
-                (p, value, low, low + "/", low + "0"),
-            )
-        parts = value.rstrip("/").split("/")
-        above = {"/".join(parts[:n]) for n in range(1, len(parts) + 1)}
-        above |= {part + "/" for part in above} | {value}
-        return Sql(
-            f"SELECT x.rid FROM tok x WHERE x.p=? AND x.s=0 AND x.code IN ({marks(len(above))})", (p, *sorted(above))
-        )
+            return rows + Sql("x.code>=? AND x.code<?", (value, value + "\U0010ffff"))
+        return rows + Sql("substr(?, 1, length(x.code))=x.code", (value,))
 
     def _near(self, p: int, latitude: float, longitude: float, km: float) -> Sql:
         reach = km / 110.574 + 1e-9  # degrees of latitude; the exact distance is tested on the rows
@@ -344,7 +362,7 @@ class Compiler:
         """``SELECT rid`` of the versions, current at the snapshot, of these resources of type ``t``."""
         s = self.snapshot
         head = Sql("SELECT r.rid FROM res r INDEXED BY res_lid WHERE r.lid IN (") + lids
-        return head + Sql(f") AND r.t=? AND r.rid<={s} AND r.till>{s}", (t,))
+        return head + Sql(f") AND r.t=? AND r.rid<={s} AND r.till>{s} AND r.method<>{DELETION}", (t,))
 
     # -- whole conditions ----------------------------------------------------------------------
 
@@ -353,9 +371,14 @@ class Compiler:
         driver, rest = self.plan(t, node)
         where = self.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))
         rows = Sql("SELECT d.rid FROM (") + driver.rows + ") d"
-        if where == TRUE:
-            return rows
-        return rows + ("" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid") + " WHERE " + where
+        if where != TRUE:
+            rows = rows + ("" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid") + " WHERE " + where
+        return rows if depth(rows.text) < DEEP else self._gathered(rows)
+
+    def _gathered(self, rows: Sql) -> Sql:
+        """The same numbers, read now: SQLite's parser takes only so much nesting in one statement."""
+        found = self._connection.execute(rows.text, rows.args).fetchall()
+        return Sql(f"SELECT value AS rid FROM ({_NUMBERS})", (json.dumps([row[0] for row in found]),))
 
     def plan(self, t: int, node: Node, page: bool = False) -> tuple[Driver, Node]:
         """The driver for ``node`` and the condition that is left to test on its rows.
@@ -363,7 +386,7 @@ class Compiler:
         ``page``: only the first few rows are wanted, so that a walk through the whole type which
         ends early beats the gathering of a large set.
         """
-        nodes = _flat(node)
+        nodes = [self._simpler(x) for x in _flat(node)]
         chosen = self._shortest(t, nodes)
         if chosen is None or chosen[1] >= FEW:
             for i, x in enumerate(nodes):
@@ -378,6 +401,34 @@ class Compiler:
             return self.listing(t), tree.And(tuple(nodes))
         driver = self._driver(t, nodes.pop(chosen[0]), page)
         return driver, tree.And(tuple(nodes))
+
+    def _simpler(self, node: Node) -> Node:
+        """A long list of alternatives as few conditions."""
+        if not isinstance(node, tree.Or) or len(node.nodes) <= SEVERAL:
+            return node
+        fewer = self._fewer(node.nodes)
+        return fewer[0] if len(fewer) == 1 else tree.Or(tuple(fewer))
+
+    def _fewer(self, nodes: tuple[Node, ...]) -> list[Node]:
+        """Alternatives of the same parameter gathered, where they are many."""
+        if len(nodes) <= SEVERAL:
+            return list(nodes)
+        codes: dict[tuple[tree.Param, str | None], list[str]] = {}
+        lids: dict[tree.Param, list[int]] = {}
+        rest: list[Node] = []
+        for node in nodes:
+            match node:
+                case tree.Token(param, system, str() as code):
+                    codes.setdefault((param, system), []).append(code)
+                case tree.Uri(param, tree.UriMode.EXACT, value):
+                    codes.setdefault((param, ""), []).append(value)
+                case tree.Reference(param, str() as type_, id_):
+                    lid = self._lid(type_, id_)
+                    lids.setdefault(param, []).extend(() if lid is None else (lid,))
+                case _:
+                    rest.append(node)
+        rest += [AnyToken(param, system, tuple(found)) for (param, system), found in codes.items()]
+        return rest + [LidReference(param, tuple(found)) for param, found in lids.items()]
 
     def _shortest(self, t: int, nodes: list[Node]) -> tuple[int, int] | None:
         """Place and size (up to FEW; not counted where there is no choice) of the best posting driver.
@@ -427,7 +478,7 @@ class Compiler:
                     return Driver(Sql(f"SELECT DISTINCT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1], True)
                 once = _ONCE if several else ""
                 return Driver(Sql(f"SELECT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1] + once, True)
-            case tree.Or(nodes) if nodes and all(_posting(x) for x in nodes):
+            case tree.Or(nodes) if nodes and len(nodes) <= SEVERAL and all(_posting(x) for x in nodes):
                 parts = [self._driver(t, x, page).rows for x in nodes]
                 return Driver(joined(" UNION ", parts) + " ORDER BY 1, 2", True)
             case tree.InCompartment(_, _, keys, itself) if keys and not itself:
@@ -442,6 +493,15 @@ class Compiler:
             case _:
                 found = Sql("SELECT DISTINCT rid FROM (SELECT NULL AS rid WHERE 0 UNION ALL ")
                 return Driver(found + self._set(t, node) + ") WHERE rid IS NOT NULL", False)
+
+
+def depth(text: str) -> int:
+    """How deep the parentheses of an SQL text nest."""
+    level = deepest = 0
+    for bracket in _BRACKETS.findall(text):
+        level += 1 if bracket == "(" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _flat(node: Node) -> list[Node]:
@@ -463,7 +523,7 @@ def _drives(node: Node) -> bool:
     """Whether the condition can drive cheaply enough to be counted beforehand."""
     match node:
         case tree.Or(nodes):
-            return bool(nodes) and all(_posting(x) for x in nodes)
+            return bool(nodes) and len(nodes) <= SEVERAL and all(_posting(x) for x in nodes)
         case tree.InCompartment(_, _, keys, itself):
             return bool(keys) and not itself
         case tree.Id() | LidReference():
@@ -471,7 +531,7 @@ def _drives(node: Node) -> bool:
         case tree.Reference():
             return True
         case tree.String(_, mode, _):
-            return mode is not tree.StringMode.CONTAINS
+            return mode not in (tree.StringMode.CONTAINS, tree.StringMode.SUFFIX)
     return _posting(node)
 
 

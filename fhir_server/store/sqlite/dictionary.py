@@ -42,7 +42,7 @@ def _stored(resource: dict[str, Any]) -> bytes:
 
 def main(arguments: list[str]) -> int:
     """Write ``resources.dict`` beside this file."""
-    texts = list(samples(Path(arguments[0]) if arguments else None))
+    texts: list[bytes | bytearray | memoryview] = list(samples(Path(arguments[0]) if arguments else None))
     data = zstandard.train_dictionary(SIZE, texts, level=LEVEL)
     SHIPPED.write_bytes(data.as_bytes())
     packed = zstandard.ZstdCompressor(level=LEVEL, dict_data=data)

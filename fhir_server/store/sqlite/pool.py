@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fhir_server.errors import TooCostly
+from fhir_server.errors import BadRequest, TooCostly
 
 R = TypeVar("R")
 T = TypeVar("T")
+_TOO_DEEP = ("parser stack overflow", "Expression tree is too large", "too many SQL variables", "too many terms")
 _STEPS = 20_000  # SQLite instructions between looks at the clock
 
 
@@ -34,6 +35,8 @@ def limited(connection: sqlite3.Connection, seconds: float, work: Callable[[], T
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
             raise TooCostly(f"the search was given up after {seconds:g} s: make it narrower") from None
+        if any(words in str(error) for words in _TOO_DEEP):
+            raise BadRequest("the search has too many nested conditions", code="too-costly") from None
         raise
     finally:
         connection.set_progress_handler(None, 0)

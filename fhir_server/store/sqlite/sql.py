@@ -19,6 +19,7 @@ class Sql(NamedTuple):
         return Sql(self.text + str(other), self.args)
 
 
+_WIDE = 64
 TRUE = Sql("1")
 FALSE = Sql("0")
 
@@ -32,17 +33,23 @@ def joined(separator: str, parts: Iterable[Sql]) -> Sql:
 def conjunction(parts: Iterable[Sql]) -> Sql:
     """``(a AND b …)``; true when there is nothing to satisfy."""
     found = [part for part in parts if part != TRUE]
-    if not found:
-        return TRUE
-    return Sql("(") + joined(" AND ", found) + ")"
+    return _grouped(" AND ", found) if found else TRUE
 
 
 def disjunction(parts: Iterable[Sql]) -> Sql:
     """``(a OR b …)``; false when there is nothing to choose from."""
     found = [part for part in parts if part != FALSE]
-    if not found:
-        return FALSE
-    return Sql("(") + joined(" OR ", found) + ")"
+    return _grouped(" OR ", found) if found else FALSE
+
+
+def _grouped(operator: str, parts: list[Sql]) -> Sql:
+    """The parts in parentheses, as a balanced tree where they are many: SQLite bounds the depth of expressions."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) > _WIDE:
+        half = len(parts) // 2
+        parts = [_grouped(operator, parts[:half]), _grouped(operator, parts[half:])]
+    return Sql("(") + joined(operator, parts) + ")"
 
 
 def marks(count: int) -> str:
