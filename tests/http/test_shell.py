@@ -144,7 +144,7 @@ HARMFUL = [
     b"GET /fhir/Patient/..%2F..%2Fetc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     b'GET /fhir/Patient HTTP/1.1\r\nHost: a"b<c>\r\nConnection: close\r\n\r\n',
     b"GET /fhir/Patient?" + b"a=1&" * 20_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b'POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{"a":\x00\xff}',
+    b'POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{"a":\x00\xff}',
     b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\nConnection: close\r\n\r\n{}",
     b"NONSENSE\r\n\r\n",
     b"\x00\x01\x02\x03" * 100,
