@@ -43,15 +43,19 @@ _CLOCK_EVERY = 2_048
 
 
 class Run:
-    """One evaluation: its environment, the node it started on, and what it has spent."""
+    """One evaluation: its environment, the node it started on, and what it has spent.
 
-    __slots__ = ("_deadline", "_next_look", "_spent", "context", "environment", "now", "resolve")
+    ``entries`` holds the resources of the Bundle around, by full URL, once a reference was looked for among them.
+    """
+
+    __slots__ = ("_deadline", "_next_look", "_spent", "context", "entries", "environment", "now", "resolve")
 
     def __init__(self, environment: Environment, context: Node, resolve: Resolve | None) -> None:
         self.environment = environment
         self.context = context
         self.resolve = resolve or environment.resolve
         self.now: datetime | None = environment.now
+        self.entries: dict[str, Node] | None = None
         self._spent = 0
         self._next_look = _CLOCK_EVERY
         self._deadline = 0.0

@@ -8,11 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fhir_server.errors import BadRequest
+from fhir_server.interactions.patch.duplicate import duplicate
 from profiles.fhirpath import Location
 from profiles.fhirpath.model import UNTYPED, Member, Node, Shape
-
-MAX_DEPTH = 200
-"""Deepest nesting of a resource or of a value that is taken."""
 
 
 class EditError(Exception):
@@ -25,17 +23,6 @@ class Value(NamedTuple):
     member: Member
     value: Any
     companion: Any
-
-
-def duplicate(value: Any, depth: int = 0) -> Any:
-    """A copy that shares no list and no object; raises BadRequest if it is nested too deeply."""
-    if depth > MAX_DEPTH:
-        raise BadRequest(f"Values are nested more than {MAX_DEPTH} deep", code="too-long")
-    if isinstance(value, dict):
-        return {key: duplicate(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [duplicate(inner, depth + 1) for inner in value]
-    return value
 
 
 # --- reading the value of an operation ---
@@ -59,6 +46,8 @@ def read_value(part: dict[str, Any], shape: Shape, name: str, where: str) -> Val
         return Value(member, _object(part["part"], member.shape_of({}), where), None)
     value = duplicate(part.get(key))
     companion = duplicate(part.get("_" + key))
+    if isinstance(value, list) or not (companion is None or isinstance(companion, dict)) or value is companion:
+        raise BadRequest("A value is one primitive or object", where, code="structure")
     if member.primitive == isinstance(value, dict) or (companion is not None and not member.primitive):
         raise EditError(f"{name} takes {'a primitive' if member.primitive else 'an object'}")
     return Value(member, value, companion)
@@ -81,8 +70,8 @@ def _member(shape: Shape, name: str, value_key: str) -> Member:
 
 def _object(parts: Any, shape: Shape, where: str) -> dict[str, Any]:
     """The object whose elements the parts name."""
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise BadRequest("part is a list of objects", where, code="structure")
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
+        raise BadRequest("part is a list of objects, and not empty", where, code="structure")
     built: dict[str, Any] = {}
     for place, part in enumerate(parts):
         name = part.get("name")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.interactions.patch import edit
+from fhir_server.interactions.patch.duplicate import duplicate
 from fhir_server.interactions.patch.edit import EditError, Value
 from profiles.fhirpath import Environment, Expression, FhirPathError, Location, TooCostlyError, compile
 from profiles.fhirpath.model import UNTYPED, shape
@@ -31,7 +32,7 @@ def apply(resource: dict[str, Any], parameters: Any) -> dict[str, Any]:
     Raises BadRequest for Parameters that are no FHIRPath Patch, Unprocessable where an operation does not fit the
     resource; the expression names the operation (``Parameters.parameter[2]``).
     """
-    result: dict[str, Any] = edit.duplicate(resource)
+    result: dict[str, Any] = duplicate(resource)
     deadline = monotonic() + MAX_SECONDS
     for operation in _operations(parameters):
         try:
@@ -79,8 +80,8 @@ def _read(entry: Any, where: str) -> _Operation:
     parts: dict[str, dict[str, Any]] = {}
     for place, part in enumerate(entry["part"]):
         name = part.get("name") if isinstance(part, dict) else None
-        if name not in _PART_NAMES or name in parts:
-            problem = "twice" if name in parts else "unknown"
+        if not isinstance(name, str) or name not in _PART_NAMES or name in parts:
+            problem = "twice" if isinstance(name, str) and name in parts else "unknown"
             raise BadRequest(f"The part '{name}' is {problem} here", f"{where}.part[{place}].name", code="value")
         parts[name] = part
     kind = _single_value(parts.get("type", {}), f"{where}.type", str)

@@ -11,13 +11,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from fhir_server.errors import BadRequest, Unprocessable
+from fhir_server.interactions.patch.duplicate import duplicate
 
 MAX_OPERATIONS = 10_000
 """Most operations in one patch."""
-MAX_COPIED = 200_000
+MAX_COPIED = 100_000
 """Most values that the ``copy`` operations of one patch may make; each can double the resource."""
-MAX_DEPTH = 200
-"""Deepest place that a value may be put at."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _BAD_TILDE = re.compile(r"~(?![01])")
@@ -37,7 +36,7 @@ def apply(resource: dict[str, Any], patch: Any) -> dict[str, Any]:
         raise BadRequest("A JSON Patch is an array of operations", "patch", code="structure")
     if len(patch) > MAX_OPERATIONS:
         raise BadRequest(f"A JSON Patch may have at most {MAX_OPERATIONS} operations", "patch", code="too-long")
-    document = _Document(_duplicate(resource, 0))
+    document = _Document(duplicate(resource))
     for place, operation in enumerate(patch):
         read = _read(operation, f"patch[{place}]")
         try:
@@ -128,7 +127,8 @@ class _Document:
         if not pointer:
             raise _Failed("the whole resource cannot be removed")
         container, step = self.parent(pointer)
-        value = container.pop(_key(container, step))
+        key = _key(container, step)
+        value = container.pop(key)
         if not container:
             self.emptied[id(container)] = container
         return value
@@ -171,16 +171,6 @@ def _index(container: list[Any], step: str, last: int) -> int:
     return int(step)
 
 
-def _duplicate(value: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise Unprocessable(f"The patch nests values more than {MAX_DEPTH} deep", "patch", code="too-long")
-    if isinstance(value, dict):
-        return {key: _duplicate(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_duplicate(inner, depth + 1) for inner in value]
-    return value
-
-
 def _size(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + sum(map(_size, value.values()))
@@ -201,7 +191,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _add(document: _Document, operation: _Operation) -> None:
-    document.put(operation.path, _duplicate(operation.value, operation.path.count("/")))
+    document.put(operation.path, duplicate(operation.value, operation.path.count("/")))
 
 
 def _remove(document: _Document, operation: _Operation) -> None:
@@ -209,7 +199,7 @@ def _remove(document: _Document, operation: _Operation) -> None:
 
 
 def _replace(document: _Document, operation: _Operation) -> None:
-    value = _duplicate(operation.value, operation.path.count("/"))
+    value = duplicate(operation.value, operation.path.count("/"))
     if not operation.path:
         document.root = value
         return
@@ -224,7 +214,7 @@ def _move(document: _Document, operation: _Operation) -> None:
         document.get(operation.source)
         return
     value = document.take(operation.source)
-    document.put(operation.path, _duplicate(value, operation.path.count("/")))
+    document.put(operation.path, duplicate(value, operation.path.count("/")))
 
 
 def _copy(document: _Document, operation: _Operation) -> None:
@@ -232,7 +222,7 @@ def _copy(document: _Document, operation: _Operation) -> None:
     document.copied += _size(value)
     if document.copied > MAX_COPIED:
         raise _Failed(f"the patch copies more than {MAX_COPIED} values")
-    document.put(operation.path, _duplicate(value, operation.path.count("/")))
+    document.put(operation.path, duplicate(value, operation.path.count("/")))
 
 
 def _test(document: _Document, operation: _Operation) -> None:

@@ -58,8 +58,12 @@ def _resolve(items: Items, args: Args, scope: Scope) -> Items:
 
 def _target(reference: str, item: Any, scope: Scope) -> Node | None:
     """What a reference points at: contained, in the same Bundle, or what the caller's ``resolve`` finds."""
+    start = item if isinstance(item, Node) else scope.run.context
     if reference.startswith("#"):
-        return _contained(reference[1:], item if isinstance(item, Node) else scope.run.context)
+        return _contained(reference[1:], start)
+    entry = _entries(start, scope).get(reference)
+    if entry is not None:
+        return entry
     resolve = scope.run.resolve
     if resolve is not None:
         found = resolve(reference)
@@ -72,6 +76,27 @@ def _target(reference: str, item: Any, scope: Scope) -> Node | None:
         return None
     stub = {"resourceType": parts[-2], "id": parts[-1]}
     return Node(stub, shape_of_resource(stub))
+
+
+def _entries(node: Node, scope: Scope) -> dict[str, Node]:
+    """The resources of the Bundle that the node stands in, by full URL and by ``Type/id``."""
+    found = scope.run.entries
+    if found is None:
+        found = scope.run.entries = {}
+        top = node
+        while top.parent is not None:
+            top = top.parent
+        if top.shape.name == "Bundle":
+            entries: Items = []
+            children(top, "entry", entries)
+            scope.run.spend(len(entries))
+            for entry in entries:
+                inner: Items = []
+                children(entry, "resource", inner)
+                for resource in inner:
+                    url, key = entry.content.get("fullUrl"), _resource_key([resource], (), scope)
+                    found.update({str(name): resource for name in (url, *key) if name})
+    return found
 
 
 def _contained(name: str, node: Node) -> Node | None:

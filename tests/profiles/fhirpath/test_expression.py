@@ -165,6 +165,16 @@ def test_the_caller_answers_what_the_resource_cannot() -> None:
     assert asked == ["Practitioner/1", "https://x.org/fhir/Organization/2", ("t", [1])]
 
 
+def test_references_inside_a_bundle_are_resolved_there() -> None:
+    entries = [
+        {"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient", "id": "a", "gender": "male"}},
+        {"resource": {"resourceType": "Observation", "subject": {"reference": "urn:uuid:1"}}},
+        {"resource": {"resourceType": "Observation", "subject": {"reference": "Patient/a"}}},
+    ]
+    bundle = {"resourceType": "Bundle", "entry": entries}
+    assert values("entry.resource.ofType(Observation).subject.resolve().gender", bundle) == ["male", "male"]
+
+
 def test_conditions_are_true_false_or_unknown() -> None:
     assert compile("name.exists()").holds(PATIENT) is True
     assert compile("name.empty()").holds(PATIENT) is False

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
+from random import Random
 from time import monotonic
 from typing import Any
 
 import pytest
 
 from profiles.fhirpath import Environment, FhirPathError, TooCostlyError, compile
+from profiles.fhirpath.functions import FUNCTIONS
+from profiles.fhirpath.operators import BINARY
 
 PATIENT = {
     "resourceType": "Patient",
@@ -209,3 +212,36 @@ def test_the_limits_of_one_evaluation_are_the_callers() -> None:
     with pytest.raises(TooCostlyError):
         many.evaluate(PATIENT, environment=Environment(max_steps=10_000))
     assert many.evaluate(PATIENT) == [40 * 1600]
+
+
+ATOMS = ["$this", "$index", "{}", "1", "-1", "2.50", "'a'", "'1'", "true", "@2020-02-29", "@2020", "@T10:30", "3 'mg'",
+         "@2020-01-01T10:00Z", "2 days", "1 year", "name", "id", "given", "extension", "children()", "descendants()",
+         "value.value", "%resource", "Patient", "now()", "'(a+)+'", "'base64'", "birthDate"]  # fmt: skip
+OPERATORS = [*BINARY, "and", "or", "implies", "|"]
+
+
+def _random_expression(choose: Random, depth: int) -> str:
+    def inner() -> str:
+        return _random_expression(choose, depth - 1)
+
+    kind = choose.random() if depth else 0.0
+    if kind < 0.2:
+        return choose.choice(ATOMS)
+    if kind < 0.6:
+        name, function = choose.choice(list(FUNCTIONS.items()))
+        args = ", ".join(inner() for _ in range(choose.randint(function.least, min(function.most, 3))))
+        return f"{inner()}.{name}({args})"
+    if kind < 0.7:
+        return f"({inner()} {choose.choice(['is', 'as'])} {choose.choice(['string', 'Quantity', 'System.Date'])})"
+    return f"({inner()} {choose.choice(OPERATORS)} {inner()})"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_expressions_give_values_or_a_fhirpath_error(seed: int) -> None:
+    choose = Random(seed)
+    limits = Environment(max_seconds=0.2)
+    for _ in range(50):
+        text = _random_expression(choose, choose.randint(1, 5))
+        for resource in (HUGE, {**PATIENT, "birthDate": "1990-01"}):
+            with suppress(FhirPathError):
+                assert None not in compile(text).evaluate(resource, environment=limits)
