@@ -23,15 +23,16 @@ _SYSTEM_TYPES = {
 }
 
 
-def computed_sink(indexed: Indexed, setting: Setting) -> Sink:
-    """The function from a whole resource to the rows of a parameter.
-
-    Raises ``profiles.fhirpath.FhirPathError`` when the expression cannot be compiled.
-    """
+def computed_sink(indexed: Indexed, setting: Setting) -> Sink | None:
+    """The function from a whole resource to the rows of a parameter; None when its expression is not understood."""
+    from profiles.fhirpath import FhirPathError
     from profiles.fhirpath import compile as compile_path
     from profiles.fhirpath.results import plain
 
-    expression = compile_path(indexed.definition.expression)
+    try:
+        expression = compile_path(indexed.definition.expression)
+    except FhirPathError:
+        return None
     factories = SINKS.get(indexed.kind, {})
     made: dict[str, Sink] = {}
 

@@ -22,6 +22,9 @@ from .rows import Rows
 from .sinks import Setting, Sink
 from .times import interval_reader
 
+# Not a search parameter, but a key in ``Rows.tok``: the types of the contained resources.
+CONTAINED = "contained"
+
 # The parameters that hold the clinically relevant time, best first.
 PRIMARY_DATES: Mapping[str, tuple[str, ...]] = {
     "AdverseEvent": ("date",),
@@ -199,7 +202,8 @@ class Extractor:
             setting = self._setting(also=also.get(code))
             found = plan.branches[code]
             if found is None:
-                always.append(computed_sink(indexed, setting))
+                if (computed := computed_sink(indexed, setting)) is not None:
+                    always.append(computed)
                 continue
             for branch in found:
                 if branch.steps and isinstance(branch.steps[0], ExistsAndNotFalse):
@@ -207,7 +211,7 @@ class Extractor:
                 else:
                     closures.add(root, self.definitions, branch.steps, Leaf(indexed.kind, code, code, setting))
         return _TypeExtractor(
-            closures.dispatch(root),
+            {**closures.dispatch(root), CONTAINED: _contained},
             tuple(always),
             tuple(self._composites(type_, plan)),
             _patient_keys(self.definitions, plan),
@@ -275,6 +279,11 @@ def _exists_and_not_false(code: str, name: str) -> Sink:
         out.tok.append((code, "", "true" if any(value is not False for value in values) else "false"))
 
     return sink
+
+
+def _contained(value: Any, out: Rows) -> None:
+    types = dict.fromkeys(one.get("resourceType") for one in value)
+    out.tok += [(CONTAINED, "", type_) for type_ in types if type(type_) is str]
 
 
 def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:

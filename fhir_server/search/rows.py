@@ -19,6 +19,7 @@ class Rows:
     ``ref``: (key, type, id) of resources of this server. ``geo``: (key, latitude, longitude).
     ``elements``: (element number, table name, row) of composite components, whose rows
     have component keys (``code-value-quantity$0``).
+    ``tok`` also names the types of contained resources under the key ``contained``.
     ``present``: codes of the parameters that have a value (for ``:missing``).
     ``date``: the primary clinical date in milliseconds, for newest-first order.
     ``patients``: ids of the Patients in whose compartment the resource is, first the subject.

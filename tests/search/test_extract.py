@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.search.extract import PRIMARY_DATES, Extractor
+from fhir_server.search.plan import BUILT_IN
 from fhir_server.search.rows import Rows
 from fhir_server.search.tree import MAX_TIME, MIN_TIME
 from profiles.definitions import SearchParameterDef, load
+from profiles.fhirpath import compile as compile_path
 from profiles.lossless import parse
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
 EXAMPLES = SHARED / "fhir" / "r4" / "examples.ndjson.gz"
+ODD = Extractor(load())
 HOUR = 3_600_000_000
 UCUM = "http://unitsofmeasure.org"
 
@@ -393,6 +396,40 @@ def test_every_official_example_is_indexed(extractor: Extractor) -> None:
             assert rows.present or resource["resourceType"] in ("Parameters", "Binary", "Bundle")
 
 
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="the shared folder with the official examples is absent")
+def test_the_closures_find_what_the_fhirpath_engine_finds(extractor: Extractor) -> None:
+    """Parameter by parameter, on one example of each type: a value is there or not."""
+    seen: set[str] = set()
+    differ: set[tuple[str, str]] = set()
+    with gzip.open(EXAMPLES) as lines:
+        for line in lines:
+            resource = parse(line)
+            type_ = resource["resourceType"]
+            if type_ in seen or len(line) > 50_000:
+                continue
+            seen.add(type_)
+            rows = extractor.rows(resource)
+            for code, indexed in extractor.indexed(type_).items():
+                if indexed.kind == "composite" or code in BUILT_IN:
+                    continue
+                there = bool(compile_path(indexed.definition.expression).evaluate(resource))
+                if there != bool(rows.present & set(indexed.present)):
+                    differ.add((type_, code))
+    assert len(seen) > 100
+    # There an Attachment stands for a reference, and words ("daily") for a date.
+    assert differ <= {("Consent", "source-reference"), ("CarePlan", "activity-date"), ("Immunization", "date")}
+
+
+def test_an_expression_that_nobody_understands_is_left_out() -> None:
+    own = Extractor(load(), [custom("odd", "string", "Patient.name.(")])
+    assert "gender" in own.rows({"resourceType": "Patient", "gender": "male"}).present
+
+
+def test_types_of_contained_resources_are_noted(extractor: Extractor) -> None:
+    rows = of(extractor, "Observation", contained=[{"resourceType": "Patient", "id": "p"}])
+    assert keyed(rows.tok, "contained") == {("", "Patient")}
+
+
 def assert_well_typed(rows: Rows) -> None:
     for table in (rows.tok, rows.str, rows.ref):
         assert all(type(x) is str for row in table for x in row)
@@ -433,8 +470,7 @@ _json = st.recursive(
     ),
 )  # fmt: skip
 def test_odd_resources_never_raise(type_: str, elements: dict[str, Any]) -> None:
-    rows = Extractor(load()).rows({"resourceType": type_, **elements})
-    assert_well_typed(rows)
+    assert_well_typed(ODD.rows({"resourceType": type_, **elements}))
 
 
 def test_one_odd_value_does_not_lose_the_others(extractor: Extractor) -> None:

@@ -135,7 +135,9 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     bases: Sequence[str] = context.base_urls
     local = local_reader(context.definitions.resource_types, tuple(bases))(value)
     if local is not None and wanted in ("", local[0]):
-        return per_source(indexed, lambda p, s: _same_type(p, s, local[0], local[1]))
+        link = per_source(indexed, lambda p, s: _same_type(p, s, local[0], local[1]))
+        # An absolute URL may have been filed when this server did not yet go by that address.
+        return Or((link, per_source(indexed, lambda p, _: Uri(p, UriMode.EXACT, value)))) if ":" in value else link
     if is_id(value):
         type_ = wanted or (indexed.targets[0] if len(indexed.targets) == 1 else None)
         return per_source(indexed, lambda p, s: _same_type(p, s, s.target or type_, value))
