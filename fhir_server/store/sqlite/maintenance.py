@@ -70,7 +70,10 @@ def optimize(path: Path) -> None:
     """Refresh SQLite's statistics and fold the write-ahead log into the file."""
     connection = schema.connect(path, writer=True)
     connection.execute("PRAGMA analysis_limit=1000")
+    # Begun as a write: a read that turns into one is refused at once when another process has written meanwhile.
+    connection.execute("BEGIN IMMEDIATE")
     connection.execute("ANALYZE")
+    connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
