@@ -153,6 +153,8 @@ def _number(value: int) -> str:
 
 
 def _check_decimal(value: object) -> tuple[str, str] | None:
+    if isinstance(value, float):
+        value = Decimal(repr(value))  # not from a lossless parse
     if isinstance(value, Decimal):
         if not value.is_finite() or value.adjusted() > 300 or (value and value.adjusted() < -300):
             return "value", "a decimal must lie within ±1e300 and not closer to zero than 1e-300"

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiles.definitions import load
+from profiles.lossless import parse
 from profiles.structure import Validator
 from profiles.structure.walk import Walk
 from tests.profiles.structure.samples import ALL, sample
@@ -36,10 +37,11 @@ leaves = st.one_of(
     st.booleans(),
     st.integers(),
     st.just(10**400),
-    st.decimals(),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?", fullmatch=True).map(
+        lambda text: parse(text.encode())
+    ),
     st.text(max_size=5),
     st.sampled_from(TEXTS),
-    st.floats(),
 )
 values = st.recursive(
     leaves,
