@@ -116,14 +116,15 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def _tend() -> None:
-    from fhir_server.app import Extractor, Validator, load
+    from fhir_server.search.extract import Extractor
+    from profiles.definitions import load
+    from profiles.structure import Validator
 
     definitions = load()
     Extractor(definitions)
-    Validator(definitions)
-    import httptools  # noqa: F401
-    import uvloop  # noqa: F401
-
+    Validator(definitions).check({"resourceType": "Patient"})
+    for module in ("fhir_server.app", "fhir_server.cli", "httptools", "uvloop", "uvicorn"):
+        import_module(module)
     print(json.dumps("warm"), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
