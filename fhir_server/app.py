@@ -32,7 +32,7 @@ def open_context(settings: Settings, access: Access) -> Context:
     Raises ValueError when the data are of another layout.
     """
     definitions = load()
-    extractor = Extractor(definitions)
+    extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
     return Context(
         store=SqliteStore.open(settings.data, extractor, zone=settings.zone, clock=wall_clock),
         definitions=definitions,
@@ -44,6 +44,13 @@ def open_context(settings: Settings, access: Access) -> Context:
         clock=wall_clock,
         new_id=new_id,
     )
+
+
+def _bases(settings: Settings) -> tuple[str, ...]:
+    """The base URLs under which references are to this server's own resources."""
+    if settings.base_url:
+        return (settings.base_url,)
+    return tuple(f"http://{host}:{settings.port}/fhir" for host in dict.fromkeys((settings.host, "localhost")))
 
 
 def application(settings: Settings) -> Application:

@@ -18,7 +18,6 @@ class Settings:
     ``base_url``: the public FHIR base (default: from the Host header).
     ``body_limit``: most bytes of a request body, also after decompression.
     ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
-    ``include_max``: most included resources of one page; more come through a continuation link.
     ``delete_max``: most resources that one conditional delete removes; 1 permits only single matches.
     ``bundle_max``: most entries of a batch or transaction.
     ``skip_unchanged``: an update that changes nothing makes no new version.
@@ -39,7 +38,6 @@ class Settings:
     body_limit: int = 256 * MB
     page_size: int = 20
     page_max: int = 1000
-    include_max: int = 1000
     delete_max: int = 100
     bundle_max: int = 20_000
     skip_unchanged: bool = False

@@ -10,6 +10,7 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions import binary
 from fhir_server.interactions.change import Change, Work, carry_out, checked, prepared
 from fhir_server.interactions.criteria import header_criteria, only_match
+from fhir_server.interactions.integrity import check_references
 from fhir_server.store.protocol import Transaction
 
 
@@ -29,6 +30,7 @@ def plan(request: Request, context: Context, id: str | None = None) -> Work:
         if condition is not None and (found := only_match(transaction, request.type, condition)) is not None:
             return Change(200, found, f"{found.type}/{found.id} exists already and satisfies If-None-Exist")
         stored = transaction.put(ready, "POST")
+        check_references(transaction, [ready], context)
         return Change(201, stored, f"{stored.type}/{stored.id} was created")
 
     return work

@@ -11,6 +11,7 @@ from fhir_server.http.conditional import check_if_match
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.change import Change, Work, carry_out
 from fhir_server.interactions.criteria import criteria
+from fhir_server.interactions.integrity import check_unreferenced
 from fhir_server.store.protocol import Transaction
 
 
@@ -31,6 +32,7 @@ def plan(request: Request, context: Context) -> Work:
         if "if-match" in request.headers:
             check_if_match(request, transaction.read(request.type, request.id))
         stored = transaction.delete(request.type, request.id)
+        check_unreferenced(transaction, [(request.type, request.id)], context)
         name = f"{request.type}/{request.id}"
         return Change(204, stored, f"{name} was deleted" if stored else f"{name} did not exist (any more)")
 
@@ -61,6 +63,7 @@ def conditional_plan(request: Request, context: Context) -> Work:
         for stored in found:
             check_if_match(request, stored)
             deleted = transaction.delete(stored.type, stored.id)
+        check_unreferenced(transaction, [(stored.type, stored.id) for stored in found], context)
         return Change(204, deleted if len(found) == 1 else None, f"{len(found)} {request.type} deleted")
 
     return work

@@ -16,6 +16,7 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import JSON_PATCH, JSON_TYPES, XML_TYPES, media_type
 from fhir_server.interactions.change import Change, Work, carry_out, checked, prepared, put
 from fhir_server.interactions.criteria import criteria, only_match
+from fhir_server.interactions.integrity import check_references
 from fhir_server.interactions.patch import fhirpath_patch, json_patch
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.lossless import ParseError, parse
@@ -106,4 +107,5 @@ def _applied(current: Stored, change: Patch, context: Context) -> Prepared:
 def _written(transaction: Transaction, current: Stored, ready: Prepared, request: Request, context: Context) -> Change:
     check_if_match(request, current)
     stored = put(transaction, ready, current, "PATCH", context)
+    check_references(transaction, [ready], context)
     return Change(200, stored, f"{stored.type}/{stored.id} was patched")

@@ -12,6 +12,7 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions import binary
 from fhir_server.interactions.change import Change, Work, carry_out, check_id, checked, prepared, put
 from fhir_server.interactions.criteria import criteria, only_match
+from fhir_server.interactions.integrity import check_references
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 
 
@@ -73,6 +74,7 @@ def _replace(transaction: Transaction, ready: Prepared, request: Request, contex
     check_if_match(request, current)
     check_if_none_match(request, current)
     stored = put(transaction, ready, current, "PUT", context)
+    check_references(transaction, [ready], context)
     new = current is None or current.deleted
     what = "created" if new else "updated" if stored is not current else "left as it was: nothing changed"
     return Change(201 if new else 200, stored, f"{stored.type}/{stored.id} was {what}")
