@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fhir_server.errors import BadRequest, TooCostly
+from fhir_server.errors import BadRequest
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -26,15 +26,22 @@ class _Asked:
     future: asyncio.Future[Any]
 
 
-def limited(connection: sqlite3.Connection, seconds: float, work: Callable[[], T]) -> T:
-    """Run ``work``; its SQL is given up after ``seconds``. Raises TooCostly then."""
+class OutOfTime(Exception):
+    """The SQL of some work was given up after its time."""
+
+
+def limited(connection: sqlite3.Connection, seconds: float, work: Callable[[], T], steps: int = _STEPS) -> T:
+    """Run ``work``; its SQL is given up after ``seconds``, looked at every ``steps`` instructions.
+
+    Raises OutOfTime then, and BadRequest where SQLite cannot take so deep a search.
+    """
     deadline = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, steps)
     try:
         return work()
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
-            raise TooCostly(f"the search was given up after {seconds:g} s: make it narrower") from None
+            raise OutOfTime from None
         if any(words in str(error) for words in _TOO_DEEP):
             raise BadRequest("the search has too many nested conditions", code="too-costly") from None
         raise

@@ -57,6 +57,11 @@ def jobs(connection: sqlite3.Connection) -> list[Job]:
     return [Job(*row) for row in connection.execute(f"SELECT {_COLUMNS} FROM job ORDER BY started DESC, id")]
 
 
+def unfinished(connection: sqlite3.Connection) -> list[str]:
+    """The ids of the jobs that are queued or running."""
+    return [row[0] for row in connection.execute("SELECT id FROM job WHERE status IN ('queued', 'running')")]
+
+
 def version(connection: sqlite3.Connection) -> int:
     """How often the set of custom parameters (or what of them is searchable) has changed."""
     found: int = connection.execute("SELECT value FROM state WHERE name='registry'").fetchone()[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +25,7 @@ from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
 from fhir_server.store.sqlite.instant import InstantFormat
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.pool import ReaderPool, limited, settle
+from fhir_server.store.sqlite.pool import OutOfTime, ReaderPool, limited, settle
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.searching import Search
 from fhir_server.store.sqlite.transaction import SqliteTransaction
@@ -31,6 +33,7 @@ from fhir_server.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 FILE = "records.db"
+_QUICK, _QUICK_STEPS = 0.004, 4000  # seconds of SQL that the event loop may spend on a search; instructions a look
 _TEXT_STEP = 2000  # versions a commit while a text search waits
 _TEXT_TRICKLE = 50  # versions a half second while nobody does: the index must not compete with the requests
 
@@ -80,6 +83,7 @@ class SqliteStore:
         self._clock = clock
         self._keep = int(keep_seconds * 1_000_000)
         self._search_seconds = search_seconds
+        self._rebuilding = False
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
         connection = schema.connect(self.path, writer=True)
@@ -87,6 +91,7 @@ class SqliteStore:
         self._prepare_file(connection)
         self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
         registry.refresh(connection, extractor)
+        self._rebuilding = registry.EVERYTHING in registry.unfinished(connection)
         bodies = Bodies(connection)
         names = Names(connection, writable=True)
         search = Search(connection, names, bodies, natural_date(extractor))
@@ -162,11 +167,7 @@ class SqliteStore:
         start = None if cursor is None else unseal(cursor, binding, self._secret)
         if any(text.mentions_text(node) for _, node in query.where):
             await self._follow_text(access)
-        page, following, rest = await self._pool.run(
-            lambda reader: limited(
-                reader.search.connection, self._search_seconds, lambda: reader.search.page(query, access, start)
-            )
-        )
+        page, following, rest = await self._ask(lambda search: search.page(query, access, start))
         return replace(page, cursor=self._token(following, binding), include_cursor=self._token(rest, binding))
 
     async def _follow_text(self, access: Access) -> None:
@@ -183,11 +184,27 @@ class SqliteStore:
         """The number of matches."""
         if any(text.mentions_text(node) for _, node in query.where):
             await self._follow_text(access)
-        return await self._pool.run(
-            lambda reader: limited(
-                reader.search.connection, self._search_seconds, lambda: reader.search.count(query, access)
+        return await self._ask(lambda search: search.count(query, access))
+
+    async def _ask(self, work: Callable[[Search], T]) -> T:
+        """Search at once where it is quick; start again in a reader thread where it is not.
+
+        Most searches take less than the hand-over to a thread and back would.
+        """
+        if self._rebuilding:
+            raise TooCostly("the search index is being made anew: try again later")
+        mine = self._reader().search
+        try:
+            return limited(mine.connection, _QUICK, lambda: work(mine), _QUICK_STEPS)
+        except OutOfTime:
+            pass
+        seconds = self._search_seconds
+        try:
+            return await self._pool.run(
+                lambda reader: limited(reader.search.connection, seconds, lambda: work(reader.search))
             )
-        )
+        except OutOfTime:
+            raise TooCostly(f"the search was given up after {seconds:g} s: make it narrower") from None
 
     # -- writes --------------------------------------------------------------------------------
 
@@ -249,7 +266,9 @@ class SqliteStore:
     def _index_step(self) -> bool:
         """One step of the reindexing jobs; whether there are any."""
         registry.refresh(self._writing, self.extractor)
-        if not any(job.status in ("queued", "running") for job in registry.jobs(self._writing)):
+        open_jobs = registry.unfinished(self._writing)
+        self._rebuilding = registry.EVERYTHING in open_jobs
+        if not open_jobs:
             return False
         self._writer.housekeeping(lambda connection, tx: registry.step(connection, tx, self.extractor, self._clock()))
         registry.refresh(self._writing, self.extractor)
@@ -259,16 +278,19 @@ class SqliteStore:
         """The reindexing jobs, the newest first."""
         connection = self._reader().reading.connection
         found = registry.jobs(connection)
+        self._rebuilding = registry.EVERYTHING in registry.unfinished(connection)
         registry.refresh(connection, self.extractor)  # what is told complete can be searched
         return found
 
     async def reindex(self, ids: list[str], access: Access) -> None:
         """Start the jobs of these SearchParameters anew; the id ``*`` makes all index rows anew."""
         await self.write(lambda _: self._queue_jobs(ids), access)
+        self._rebuilding |= registry.EVERYTHING in ids
 
     def reindex_now(self, ids: list[str], access: Access) -> None:
         """``reindex`` for callers without an event loop."""
         self.write_now(lambda _: self._queue_jobs(ids), access)
+        self._rebuilding |= registry.EVERYTHING in ids
 
     def _queue_jobs(self, ids: list[str]) -> None:
         registry.queue(self._writing, ids, self._transaction.rid, self._clock())
@@ -294,5 +316,6 @@ class SqliteStore:
         self._pool.close()
         for reader in self._open_readers:
             reader.close()
-        self._writing.execute("PRAGMA optimize")
+        with suppress(sqlite3.OperationalError):  # another process writes: the next to close will do it
+            self._writing.execute("PRAGMA optimize")
         self._writing.close()
