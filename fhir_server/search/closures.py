@@ -82,7 +82,11 @@ def add(node: Branching, definitions: Definitions, steps: Steps, leaf: Leaf) -> 
 
 def function(node: Branching) -> Sink | None:
     """The function that hands a value (or a list of values) to everybody who wants it; None if nobody does."""
-    parts: list[Sink] = [made for leaf in node.leaves if (made := _leaf(leaf, node.type))]
+    made_of = [(leaf, sink) for leaf in node.leaves if (sink := _sink(leaf, node.type)) is not None]
+    if len(made_of) == 1 and not (node.wheres or node.fields or node.places) and made_of[0][0].setting.target is None:
+        ((leaf, sink),) = made_of  # by far the most frequent case gets one function less
+        return _each_present(sink, leaf.present)
+    parts = [_present(sink, leaf) for leaf, sink in made_of]
     parts += [_where(name, value, made) for (name, value), child in node.wheres.items() if (made := function(child))]
     if below := dispatch(node):
         parts.append(_below(below))
@@ -99,20 +103,37 @@ def dispatch(node: Branching) -> dict[str, Sink]:
     return {key: made for key, child in node.fields.items() if (made := function(child)) is not None}
 
 
-def _leaf(leaf: Leaf, type_: str) -> Sink | None:
-    """The sink of one leaf, which also marks its parameter as present."""
+def _sink(leaf: Leaf, type_: str) -> Sink | None:
+    """The function that makes the rows of one leaf; None where its parameter takes no values of this type."""
     factory = SINKS[leaf.kind].get(type_)
     if leaf.kind == "string" and type_ == "string" and leaf.key in ("family", "given"):
         factory = string.family_name if leaf.key == "family" else string.given_name
-    if factory is None:
-        return None
-    rows, code = factory(leaf.key, leaf.setting), leaf.present
+    return factory(leaf.key, leaf.setting) if factory is not None else None
+
+
+def _present(rows: Sink, leaf: Leaf) -> Sink:
+    """The same, which also marks the parameter as present."""
+    code = leaf.present
     if leaf.setting.target is not None:
         return _present_if_rows(rows, code)
 
     def sink(value: Any, out: Rows) -> None:
         out.present.add(code)
         rows(value, out)
+
+    return sink
+
+
+def _each_present(rows: Sink, code: str) -> Sink:
+    def sink(value: Any, out: Rows) -> None:
+        if type(value) is list:
+            for item in value:
+                if item is not None:
+                    out.present.add(code)
+                    rows(item, out)
+        elif value is not None:
+            out.present.add(code)
+            rows(value, out)
 
     return sink
 

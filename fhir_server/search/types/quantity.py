@@ -45,7 +45,8 @@ def _add(out: Rows, key: str, low: float, high: float, value: Any) -> None:
     if code and unit and unit != code:  # "||unit" also asks for the printed unit
         out.qty.append((key, low, high, "", unit))
     if system == ucum.SYSTEM and code and (base := ucum.canonical(code)) is not None:
-        out.qty.append((f"{key}:ucum", base.scale(low), base.scale(high), CANONICAL, base.code))
+        least = base.scale(low)
+        out.qty.append((key + ":ucum", least, least if low == high else base.scale(high), CANONICAL, base.code))
 
 
 def _quantity(key: str, setting: Setting) -> Sink:
