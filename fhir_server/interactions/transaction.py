@@ -20,6 +20,7 @@ from fhir_server.interactions.answers import Answer
 from fhir_server.interactions.change import put
 from fhir_server.interactions.criteria import criteria
 from fhir_server.interactions.entries import Entry, at_entry
+from fhir_server.interactions.integrity import check_references, check_unreferenced
 from fhir_server.interactions.plan import Criterion, Plan, Step, changed, plan, resolve
 from fhir_server.interactions.subrequest import outer_request, request_of, run_entry
 from fhir_server.search.rows import Rows
@@ -158,6 +159,8 @@ def commit(made: Plan, transaction: Transaction, context: Context) -> list[Answe
             answers[step.entry.index] = _at(step.entry, _WRITES[step.method], step, transaction, context)
     for step in existing:
         answers[step.entry.index] = Answer(200, transaction.read(step.type, step.id), located=True)
+    check_references(transaction, [step.prepared for step in made.steps if step.prepared is not None], context)
+    check_unreferenced(transaction, [(step.type, id) for step in deletes for id in step.ids], context)
     for entry in made.reads:
         _at(entry, _check_read, entry, transaction)
     return answers

@@ -48,3 +48,21 @@ def test_the_setting_keeps_what_is_referred_to(strict: httpx.Client) -> None:
     assert strict.get("Patient/kept").status_code == 200
     assert strict.delete("Observation/keeper").status_code == 204
     assert strict.delete("Patient/kept").status_code == 204
+
+
+def test_the_resources_of_a_transaction_may_refer_to_each_other(strict: httpx.Client) -> None:
+    def entry(resource: dict[str, Any]) -> dict[str, Any]:
+        url = f"{resource['resourceType']}/{resource['id']}"
+        return {"resource": resource, "request": {"method": "PUT", "url": url}}
+
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [entry(observation("t", "Patient/t")), entry({"resourceType": "Patient", "id": "t"})],
+    }
+    assert strict.post("", json=bundle).status_code == 200
+    bundle["entry"] = [entry(observation("u", "Patient/u"))]
+    assert strict.post("", json=bundle).status_code == 422
+    deletions = [{"request": {"method": "DELETE", "url": url}} for url in ("Patient/t", "Observation/t")]
+    assert strict.post("", json={**bundle, "entry": deletions[:1]}).status_code == 409
+    assert strict.post("", json={**bundle, "entry": deletions}).status_code == 200
