@@ -34,7 +34,15 @@ def open_context(settings: Settings, access: Access) -> Context:
     definitions = load()
     extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
     return Context(
-        store=SqliteStore.open(settings.data, extractor, zone=settings.zone, clock=wall_clock),
+        store=SqliteStore.open(
+            settings.data,
+            extractor,
+            zone=settings.zone,
+            clock=wall_clock,
+            search_seconds=settings.search_seconds,
+            keep_seconds=settings.page_seconds,
+            include_max=settings.include_max,
+        ),
         definitions=definitions,
         extractor=extractor,
         validator=Validator(definitions),

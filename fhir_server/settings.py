@@ -18,6 +18,8 @@ class Settings:
     ``base_url``: the public FHIR base (default: from the Host header).
     ``body_limit``: most bytes of a request body, also after decompression.
     ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
+    ``page_seconds``: how long the links to further pages of a search stay good.
+    ``search_seconds``: a search that takes longer is given up.
     ``delete_max``: most resources that one conditional delete removes; 1 permits only single matches.
     ``bundle_max``: most entries of a batch or transaction.
     ``skip_unchanged``: an update that changes nothing makes no new version.

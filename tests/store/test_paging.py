@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -97,8 +98,8 @@ def test_purged_versions_end_old_walks_and_leave_no_index_rows(tmp_path_factory:
     bench.store.close()
 
 
-def test_includes_beyond_the_cap_continue_to_the_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fhir_server.store.sqlite.includes.CAP", 4)
+def test_includes_beyond_the_cap_continue_to_the_last(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, include_max=4)
     bench.put(patient("p0"), patient("p1"))
     bench.put(*(observation(f"o{i}", f"p{i % 2}") for i in range(11)))
     page = bench.page("Patient", "_revinclude=Observation:patient&_count=5")
@@ -109,3 +110,4 @@ def test_includes_beyond_the_cap_continue_to_the_last(bench: Bench, monkeypatch:
         assert page.matches == []
         found += [x.id for x in page.includes]
     assert sorted(found) == sorted(f"o{i}" for i in range(11))
+    bench.store.close()

@@ -16,14 +16,17 @@ from fhir_server.store.sqlite.sql import Sql, marks
 if TYPE_CHECKING:
     from fhir_server.store.sqlite.searching import Search
 
-CAP = 1000  # included resources on one page; a link continues
 _CHUNK = 500
 
 
 def included(
     search: Search, wanted: tuple[Include, ...], matches: list[int], snapshot: int, access: Access, skip: int
 ) -> tuple[list[int], bool]:
-    """Rids of the included resources of a page, from the ``skip``-th on, and whether some are left over."""
+    """Rids of the included resources of a page, from the ``skip``-th on, and whether some are left over.
+
+    At most ``search.include_max`` at once.
+    """
+    most = skip + search.include_max
     if not wanted or not matches:
         return [], False
     seen = set(matches)
@@ -38,9 +41,9 @@ def included(
                     step.append(rid)
         found += step
         fresh = step if iterate else []
-        if len(found) > skip + CAP:
+        if len(found) > most:
             break
-    return found[skip : skip + CAP], len(found) > skip + CAP
+    return found[skip:most], len(found) > most
 
 
 def _follow(search: Search, include: Include, rids: list[int], snapshot: int, access: Access) -> list[int]:

@@ -32,14 +32,23 @@ Row = tuple[tuple[Any, ...], int]  # sort values (the last is the rid), rid
 class Search:
     """Search on one connection; used by one thread at a time.
 
-    ``primary_date(type)`` names the date parameter whose value is the sort column.
+    ``primary_date(type)`` names the date parameter whose value is the sort column. ``include_max``:
+    most included resources of one page; a link continues.
     """
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies, primary_date: PrimaryDate) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        bodies: Bodies,
+        primary_date: PrimaryDate,
+        include_max: int = 1000,
+    ) -> None:
         self.connection = connection
         self.names = names
         self._bodies = bodies
         self._primary_date = primary_date
+        self.include_max = include_max
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
     # -- pages ---------------------------------------------------------------------------------

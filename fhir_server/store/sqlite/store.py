@@ -64,7 +64,12 @@ def wall_clock() -> int:
 
 
 class SqliteStore:
-    """Records in ``folder/records.db``. Made by ``SqliteStore.open``."""
+    """Records in ``folder/records.db``. Made by ``SqliteStore.open``.
+
+    ``zone`` writes instants; ``clock`` gives microseconds since 1970 UTC; a search is given up after
+    ``search_seconds``; superseded versions stay searchable for pages begun up to ``keep_seconds`` ago;
+    a page has at most ``include_max`` included resources.
+    """
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class SqliteStore:
         clock: Callable[[], int] = wall_clock,
         search_seconds: float = 30.0,
         keep_seconds: float = 3600.0,
+        include_max: int = 1000,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -83,6 +89,7 @@ class SqliteStore:
         self._clock = clock
         self._keep = int(keep_seconds * 1_000_000)
         self._search_seconds = search_seconds
+        self._include_max = include_max
         self._rebuilding = False
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
@@ -129,7 +136,8 @@ class SqliteStore:
         connection = schema.connect(self.path)
         names, bodies = Names(connection), Bodies(connection)
         return _Reader(
-            Reading(connection, names, bodies), Search(connection, names, bodies, natural_date(self.extractor))
+            Reading(connection, names, bodies),
+            Search(connection, names, bodies, natural_date(self.extractor), self._include_max),
         )
 
     def _reader(self) -> _Reader:
