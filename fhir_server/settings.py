@@ -18,6 +18,7 @@ class Settings:
     ``base_url``: the public FHIR base (default: from the Host header).
     ``body_limit``: most bytes of a request body, also after decompression.
     ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
+    ``include_max``: most included resources of one page; more come through a continuation link.
     ``page_seconds``: how long the links to further pages of a search stay good.
     ``search_seconds``: a search that takes longer is given up.
     ``delete_max``: most resources that one conditional delete removes; 1 permits only single matches.
@@ -40,6 +41,9 @@ class Settings:
     body_limit: int = 256 * MB
     page_size: int = 20
     page_max: int = 1000
+    include_max: int = 1000
+    page_seconds: int = 3600
+    search_seconds: int = 30
     delete_max: int = 100
     bundle_max: int = 20_000
     skip_unchanged: bool = False
