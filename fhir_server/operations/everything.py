@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/encounter-operation-everything.html
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _KNOWN = frozenset({"_since", "_type", "_count", "start", "end", "_cursor"})
 _WHOLE = 10_000  # resources given in one Bundle when the client asks for no pages
 _STEP = 1000
+_BREATH = 250  # resources looked through at a time
 _REFERENCE = re.compile(
     rb'"reference":"((?:https?://[^"]*/)?)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"'
 )
@@ -103,7 +105,7 @@ async def _everything(request: Request, context: Context, compartment: str) -> R
         cursor = page.cursor
         if cursor is None:
             break
-    referenced = _referenced(focus, members, asked, compartment, request.base_url, context)
+    referenced = await _referenced(focus, members, asked, compartment, request.base_url, context)
     path = "/".join(part for part in (request.type, request.id, "$everything") if part)
     rest = [pair for pair in pairs if pair[0] != "_cursor"]
     links = [("self", link_url(request.base_url, path, pairs))]
@@ -206,7 +208,7 @@ def _recent(stored: Stored, asked: _Asked) -> bool:
     return asked.since is None or stored.updated >= asked.since
 
 
-def _referenced(
+async def _referenced(
     focus: Stored | None, members: list[Stored], asked: _Asked, compartment: str, base_url: str, context: Context
 ) -> list[Stored]:
     """What the members refer to, and what that refers to, outside of anybody's compartment.
@@ -223,7 +225,9 @@ def _referenced(
     fresh = [*members] if focus is None or focus in members else [focus, *members]
     while fresh:
         step: list[Stored] = []
-        for stored in fresh:
+        for number, stored in enumerate(fresh):
+            if number % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)  # others are answered between
             any_type = compartment == "Encounter" and stored is focus
             for base, type_name, id in _REFERENCE.findall(stored.body or b""):
                 key = (type_name.decode(), id.decode())
