@@ -6,6 +6,7 @@ https://asgi.readthedocs.io/en/stable/specs/www.html, https://hl7.org/fhir/R4/ht
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import re
 import uuid
@@ -13,13 +14,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.errors import BadRequest, MethodNotAllowed, NotAcceptable, NotFound, TooLarge, Unauthorized
+from fhir_server.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from fhir_server.http.body import decompressed
 from fhir_server.http.conditional import http_date
 from fhir_server.http.dispatch import path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
-from fhir_server.http.negotiate import JSON, Format, answer_format, is_pretty
+from fhir_server.http.negotiate import JSON, Format, answer_format, is_pretty, media_type
 from fhir_server.http.render import VARY, Rendered, accepts_gzip, render
 from fhir_server.settings import Settings
 
@@ -28,6 +37,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BASE = "/fhir"
+_FORM = "application/x-www-form-urlencoded"
 _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, "
     "X-Request-Id, X-Security-Context"
@@ -93,6 +103,11 @@ class Application:
 
     def _open(self) -> None:
         self._context = self._start()
+        # Tables and code stay for good: the collector need not look at them again. Requests make many
+        # short-lived objects without cycles, so it need not look often either (a tenth of a load's time).
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         # Binary is left out: what a read of it gives depends on its content.
         names = self._context.definitions.resource_types - {"Binary"}
         self._readable = {name.encode(): name for name in names}
@@ -113,6 +128,9 @@ class Application:
                 format, pretty = _shape(request)
                 if method not in _BODILESS:
                     request.body = await self._body(request, receive)
+                    if method == "POST" and request.body and request.segments[-1:] == ("_search",):
+                        _take_form(request)
+                        format, pretty = _shape(request)
                 response = await self._answer(request)
         except Disconnected:
             return
@@ -255,6 +273,18 @@ class Application:
             return render(response, request, self._settings, format, pretty)
         except Exception as error:  # what is stored has no form in this format: say so in one that always has
             return render(self._refused(error, request), request, self._settings)
+
+
+def _take_form(request: Request) -> None:
+    """Move the form of a posted search to the parameters of the URL. https://hl7.org/fhir/R4/http.html#search"""
+    content_type = media_type(request.headers.get("content-type", _FORM))[0]
+    if content_type != _FORM:
+        raise UnsupportedMediaType(f"A search is posted as {_FORM}, not as '{content_type}'", "http.Content-Type")
+    try:
+        request.query += query_pairs(request.body.decode())
+    except UnicodeDecodeError:
+        raise BadRequest("The form is not UTF-8") from None
+    request.body = b""
 
 
 def _shape(request: Request) -> tuple[Format, bool]:

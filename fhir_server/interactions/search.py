@@ -9,10 +9,8 @@ import hashlib
 from dataclasses import replace
 
 from fhir_server.context import Context
-from fhir_server.errors import BadRequest, NotFound, UnsupportedMediaType
-from fhir_server.http.dispatch import query_pairs
+from fhir_server.errors import NotFound
 from fhir_server.http.exchange import Pairs, Request, Response
-from fhir_server.http.negotiate import media_type
 from fhir_server.http.prefer import lenient
 from fhir_server.http.summary import subsetter
 from fhir_server.interactions.change import check_id
@@ -23,7 +21,6 @@ from fhir_server.search.tree import And, Query, SearchRequest
 from fhir_server.store.protocol import Page
 from profiles.issues import Issue, operation_outcome
 
-_FORM = "application/x-www-form-urlencoded"
 _SHAPE = ("_format", "_pretty")
 
 
@@ -59,21 +56,8 @@ def in_compartment(query: Query, type: str, id: str, context: Context) -> Query:
     return replace(query, where=where)
 
 
-def _pairs(request: Request) -> Pairs:
-    """The parameters of the URL and, for POST, of the form in the body."""
-    if request.method != "POST" or not request.body:
-        return request.query
-    content_type = media_type(request.headers.get("content-type", _FORM))[0]
-    if content_type != _FORM:
-        raise UnsupportedMediaType(f"A search is posted as {_FORM}, not as '{content_type}'", "http.Content-Type")
-    try:
-        return [*request.query, *query_pairs(request.body.decode())]
-    except UnicodeDecodeError:
-        raise BadRequest("The form is not UTF-8") from None
-
-
 async def _answer(request: Request, types: tuple[str, ...], path: str, context: Context) -> Response:
-    pairs = without(_pairs(request), *_SHAPE)
+    pairs = without(request.query, *_SHAPE)
     tolerant = lenient(request, context.settings.handling)
     wanted = read_search(types, pairs, context, request.base_url, tolerant)
     query = wanted.query

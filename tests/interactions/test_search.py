@@ -60,7 +60,10 @@ def test_a_search_can_be_posted(client: httpx.Client, tag: str) -> None:
         bundle = client.post(url, content=body, headers=FORM).json()
         assert names(bundle) == [f"Patient/{tag[:20]}-1"]
         assert "_search" not in (link(bundle, "self") or "")
+    xml = client.post("Patient/_search", content=f"_tag={tag}&_format=xml", headers=FORM)
+    assert xml.headers["content-type"].startswith("application/fhir+xml")
     assert client.post("Patient/_search", json={"a": 1}).status_code == 415
+    assert client.post("Patient/_search", content=b"name=\xff", headers=FORM).status_code == 400
 
 
 def test_pages_are_walked_by_their_next_links(client: httpx.Client, tag: str) -> None:
