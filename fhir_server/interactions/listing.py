@@ -5,30 +5,44 @@ https://hl7.org/fhir/R4/bundle.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from fhir_server.http.exchange import Pairs
 from fhir_server.http.summary import Subsetter
 from fhir_server.store.protocol import Stored
-from profiles.lossless import encode
+from profiles.lossless import encode, parse
 
 Links = Sequence[tuple[str, str]]
 _RESPONSES = {"POST": b"201 Created", "DELETE": b"204 No Content"}
 
 
 @lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 def instant(microseconds: int) -> str:
     """A FHIR instant in UTC, to the millisecond."""
     second, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
+    return f"{_second(second)}.{rest // 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote(text, safe=":,|$/-._~*@")  # separators of search values stay readable
+
+
+def query_text(pairs: Iterable[tuple[str, str]]) -> str:
+    """The query string of these pairs."""
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
 
 
 def link_url(base_url: str, path: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """The URL of a page: ``path`` below the base with its query; separators of search values stay readable."""
-    query = urlencode(list(pairs), safe=":,|$/-._~*@")
+    """The URL of a page: ``path`` below the base with its query."""
+    query = query_text(pairs)
     where = f"{base_url}/{path}" if path else base_url
     return f"{where}?{query}" if query else where
 
@@ -73,6 +87,29 @@ def search_entries(found: Iterable[Stored], mode: str, base_url: str, part: Subs
         for stored in found
         if stored.body is not None
     ]
+
+
+def fragment_entries(
+    found: Iterable[Stored], places: Mapping[int, Sequence[int]], base_url: str, part: Subsetter | None
+) -> list[bytes]:
+    """The entries of a search with ``_containedType=contained``: the contained resources that matched.
+
+    ``places``: by sequence of a container, where they stand in it. A match without any is shown itself.
+    """
+    entries: list[bytes] = []
+    for stored in found:
+        inside = places.get(stored.sequence)
+        if inside is None or stored.body is None:
+            entries += search_entries((stored,), "match", base_url, part)
+            continue
+        contained = parse(stored.body)["contained"]
+        for place in inside:
+            one = contained[place]
+            url = encode(f"{base_url}/{stored.type}/{stored.id}#{one.get('id', place)}")
+            text = encode(one)
+            shown = part(text) if part else text
+            entries.append(b'{"fullUrl":' + url + b',"resource":' + shown + b',"search":{"mode":"match"}}')
+    return entries
 
 
 def outcome_entry(outcome: dict[str, object]) -> bytes:
