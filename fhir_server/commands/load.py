@@ -110,10 +110,14 @@ def _place(refusal: Refusal) -> str:
 
 def _summary(total: Total, seconds: float) -> str:
     rate = total.written / max(seconds, 1e-3)
-    text = f"{total.written:,} resources written from {total.files - total.skipped:,} files"
+    text = f"{_counted(total.written, 'resource')} written from {_counted(total.files - total.skipped, 'file')}"
     text += f" in {seconds:.1f} s ({rate:,.0f}/s)"
     if total.skipped:
-        text += f"; {total.skipped:,} files were in before"
+        text += f"; {_counted(total.skipped, 'file')} in before"
     if total.refusals:
         text += f"; {len(total.refusals):,} refused"
     return text
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -19,9 +19,11 @@ from fhir_server.interactions.bundle import batch
 from fhir_server.interactions.transaction import transact
 from fhir_server.store.protocol import Store, Transaction
 from loaders.bundles import Refusal, Unit, content_hash, units
+from profiles.issues import Issue
 
 T = TypeVar("T")
 _ISSUES_TOLD = 3
+_ALONE = "Bundle.entry[0]"
 _LATER = frozenset({"not-found", "conflict", "multiple-matches", "transient"})
 
 
@@ -80,9 +82,18 @@ def _bundle(kind: str, entries: Sequence[Any]) -> dict[str, Any]:
     return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
 
 
-def _reason(error: FhirError) -> str:
-    told = [issue.diagnostics for issue in error.issues[:_ISSUES_TOLD]]
-    more = len(error.issues) - len(told)
+def _reason(issues: Sequence[Issue], type: str = "") -> str:
+    """The first few findings in words; ``type`` is that of a single resource, which was alone in its Bundle."""
+    told = []
+    for issue in issues[:_ISSUES_TOLD]:
+        text, where = issue.diagnostics, issue.expression[0] if issue.expression else ""
+        if type:
+            text = text.removeprefix(f"{_ALONE}: ")
+            where = where.replace(f"{_ALONE}.resource", type).removeprefix(_ALONE)
+        elif where.startswith("Bundle.entry["):
+            text = text.removeprefix(f"{where.partition(']')[0]}]: ")
+        told.append(f"{where}: {text}" if where else text)
+    more = len(issues) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
@@ -124,14 +135,15 @@ class _File:
         except TooCostly:
             raise  # the store cannot write: there is no use in going on
         except FhirError as error:
-            self.refuse(event, 0, error)
+            self.refuse(event, 0, error.issues)
         except Exception as error:
             event.refusals.append(Refusal(self.path, 0, f"internal error: {type(error).__name__}: {error}"))
         return event
 
-    def refuse(self, event: Event, position: int, error: FhirError) -> None:
-        event.refusals.append(Refusal(self.path, position, _reason(error)))
-        event.again = event.again or any(issue.code in _LATER for issue in error.issues)
+    def refuse(self, event: Event, position: int, issues: Sequence[Issue], type: str = "") -> None:
+        """Report what was refused, and whether it is worth another try when other files are in."""
+        event.refusals.append(Refusal(self.path, position, _reason(issues, type)))
+        event.again = event.again or any(issue.code in _LATER for issue in issues)
 
     async def group(self, unit: Unit, name: str, event: Event) -> None:
         """Independent entries: all at once, or one by one where that is refused."""
@@ -160,9 +172,12 @@ class _File:
             await self.note(name)
 
     async def single(self, kind: str, entry: Any, place: int, name: str, event: Event) -> None:
+        """Load one entry by itself; ``place`` is where it stands in the file."""
         if name in self.noted:
             return
         context = _once(self.context, name)
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        type = resource.get("resourceType", "") if isinstance(resource, dict) else ""
         try:
             if kind == "transaction":
                 answers = await transact(_bundle(kind, [entry]), context)
@@ -173,15 +188,20 @@ class _File:
         except TooCostly:
             raise
         except FhirError as error:
-            self.refuse(event, place, error)
+            self.refuse(event, place, error.issues, type)
             return
         event.written += _written(answers)
         for answer in answers:
             if answer.status >= 400:
-                issues = (answer.outcome or {}).get("issue") or [{"diagnostics": f"status {answer.status}"}]
-                text = "; ".join(str(issue.get("diagnostics")) for issue in issues[:_ISSUES_TOLD])
-                event.refusals.append(Refusal(self.path, place, text))
-                event.again = event.again or any(issue.get("code") in _LATER for issue in issues)
+                self.refuse(event, place, _issues(answer), type)
+
+
+def _issues(answer: Answer) -> list[Issue]:
+    """The findings in the OperationOutcome of a failed answer."""
+    return [
+        Issue(issue["code"], issue.get("diagnostics", ""), tuple(issue.get("expression", ())))
+        for issue in (answer.outcome or {}).get("issue", [{"code": "exception", "diagnostics": f"{answer.status}"}])
+    ]
 
 
 async def load_file(path: Path, context: Context) -> AsyncIterator[Event]:
