@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from profiles.definitions import Definitions
 
 READS = frozenset({"GET", "HEAD"})
+_READING = frozenset({"_search", "$validate", "$everything", "$meta"})  # what POST may call and yet changes nothing
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
 _HEADERS = {
     "ifNoneMatch": "if-none-match",
@@ -27,6 +28,7 @@ _HEADERS = {
     "ifMatch": "if-match",
     "ifNoneExist": "if-none-exist",
 }
+_ELEMENTS = {header: element for element, header in _HEADERS.items()}
 _OTHER_TYPES = {
     "document": "a document is stored as it is by POST [base]/Bundle",
     "message": "messages are not processed here; it can be stored as it is by POST [base]/Bundle",
@@ -130,9 +132,9 @@ def read_entry(raw: Any, index: int, base_url: str, definitions: Definitions) ->
 
 
 def is_read(entry: Entry) -> bool:
-    """Whether the entry changes nothing: GET, HEAD, a search by POST, ``$validate``."""
+    """Whether the entry changes nothing: GET, HEAD, a search or an operation of this kind by POST."""
     last = entry.segments[-1] if entry.segments else ""
-    return entry.method in READS or (entry.method == "POST" and last in ("_search", "$validate"))
+    return entry.method in READS or (entry.method == "POST" and last in _READING)
 
 
 def patch_body(entry: Entry) -> tuple[str, Any]:
@@ -171,8 +173,11 @@ def at_entry(error: FhirError, path: str) -> FhirError:
 def _below(expressions: tuple[str, ...], path: str) -> tuple[str, ...]:
     moved = []
     for expression in expressions:
-        if expression.startswith(("Bundle.", "http.")):
+        if expression.startswith("Bundle."):
             moved.append(expression)
+        elif expression.startswith("http."):
+            # What a request has in its headers and query, an entry has in its request element.
+            moved.append(f"{path}.request.{_ELEMENTS.get(expression[5:].lower(), 'url')}")
         else:
             # Expressions of a resource's own findings begin with its type.
             tail = expression.partition(".")

@@ -95,3 +95,9 @@ def test_findings_of_a_resource_are_told_below_its_entry() -> None:
     assert moved.status == 422
     assert moved.issues[0].expression == ("Bundle.entry[5].resource.status",)
     assert moved.issues[0].diagnostics == "Bundle.entry[5]: status is missing"
+
+
+def test_findings_about_headers_and_parameters_are_told_of_the_entrys_request() -> None:
+    error = Unprocessable.of([Issue("conflict", "no", ("http.If-Match", "http._count"))])
+    moved = at_entry(error, "Bundle.entry[5]")
+    assert moved.issues[0].expression == ("Bundle.entry[5].request.ifMatch", "Bundle.entry[5].request.url")

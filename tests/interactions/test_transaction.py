@@ -299,3 +299,36 @@ def test_a_bundle_of_five_thousand_entries_works(client: httpx.Client) -> None:
     assert {response["status"] for response in found} == {"201 Created"}
     total = client.get(f"Observation?subject={place(found[0])}&_summary=count").json()["total"]
     assert total == 5000
+
+
+def test_reading_operations_may_stand_in_a_transaction_and_others_not(client: httpx.Client) -> None:
+    invalid = {"resourceType": "Patient", "gender": "nobody"}
+    (validated,) = responses(post(client, entry("POST", "Patient/$validate", invalid)))
+    assert validated["outcome"]["issue"][0]["severity"] == "error"
+    refused = post(client, entry("POST", "Patient/x/$meta-add", {"resourceType": "Parameters"}))
+    assert (refused.status_code, "batch" in refused.text) == (501, True)
+
+
+def test_all_kinds_of_entries_of_the_official_example_in_one_transaction(client: httpx.Client) -> None:
+    ids = {name: fresh() for name in ("by-id", "matched", "version", "gone", "found")}
+    for id in ids.values():
+        client.put(f"Patient/{id}", json=patient(id=id, identifier=identified(id)))
+    found = responses(
+        post(
+            client,
+            entry("POST", "Patient", patient(), f"urn:uuid:{uuid.uuid4()}"),
+            entry("POST", "Patient", patient(), ifNoneExist=f"identifier={SYSTEM}|{fresh()}"),
+            entry("PUT", f"Patient/{ids['by-id']}", patient(id=ids["by-id"])),
+            entry(
+                "PUT", f"Patient?identifier={SYSTEM}|{ids['matched']}", patient(identifier=identified(ids["matched"]))
+            ),
+            entry("PUT", f"Patient/{ids['version']}", patient(id=ids["version"]), ifMatch='W/"1"'),
+            entry("DELETE", f"Patient/{ids['gone']}"),
+            entry("DELETE", f"Patient?identifier={SYSTEM}|{fresh()}"),
+            entry("GET", "Patient?name=peter"),
+            entry(
+                "GET", f"Patient/{ids['found']}", ifNoneMatch='W/"1"', ifModifiedSince="Sat, 31 Oct 2015 08:14:33 GMT"
+            ),
+        )
+    )
+    assert [r["status"][:3] for r in found] == ["201", "201", "200", "200", "200", "204", "204", "200", "304"]
