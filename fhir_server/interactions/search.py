@@ -15,7 +15,7 @@ from fhir_server.http.prefer import lenient
 from fhir_server.http.summary import subsetter
 from fhir_server.interactions.change import check_id
 from fhir_server.interactions.criteria import read_search
-from fhir_server.interactions.listing import bundle, link_url, outcome_entry, search_entries, without
+from fhir_server.interactions.listing import bundle, fragment_entries, link_url, outcome_entry, search_entries, without
 from fhir_server.search.compartment import compartment_node, compartment_types
 from fhir_server.search.tree import And, Query, SearchRequest
 from fhir_server.store.protocol import Page
@@ -87,7 +87,10 @@ def _searchset(
         links.append(("first", link_url(base, path, [*applied, *shape])))
         links.append(("next", link_url(base, path, [*applied, *shape, ("_cursor", following)])))
     part = subsetter(wanted.summary, wanted.elements, context.definitions)
-    entries = search_entries(page.matches, "match", base, part)
+    if page.fragments:
+        entries = fragment_entries(page.matches, page.fragments, base, part)
+    else:
+        entries = search_entries(page.matches, "match", base, part)
     if page.includes:
         entries += search_entries(page.includes, "include", base, None)
     entries += _outcome(wanted, page.include_cursor is not None)

@@ -22,9 +22,6 @@ from .rows import Rows
 from .sinks import Setting, Sink
 from .times import interval_reader
 
-# Not a search parameter, but a key in ``Rows.tok``: the types of the contained resources.
-CONTAINED = "contained"
-
 # The parameters that hold the clinically relevant time, best first.
 PRIMARY_DATES: Mapping[str, tuple[str, ...]] = {
     "AdverseEvent": ("date",),
@@ -211,12 +208,18 @@ class Extractor:
                 else:
                     closures.add(root, self.definitions, branch.steps, Leaf(indexed.kind, code, code, setting))
         return _TypeExtractor(
-            {**closures.dispatch(root), CONTAINED: _contained},
+            {**closures.dispatch(root), "contained": self._contained},
             tuple(always),
             tuple(self._composites(type_, plan)),
             _patient_keys(self.definitions, plan),
             _date_keys(plan),
         )
+
+    def _contained(self, value: Any, out: Rows) -> None:
+        for place, one in enumerate(value):
+            # What is contained contains nothing itself (dom-2): hostile input must not nest on and on.
+            part = self.rows({key: inner for key, inner in one.items() if key != "contained"})
+            out.contained.append((place, one["resourceType"], part))
 
     def _setting(self, *, also: Mapping[str, tuple[str, ...]] | None = None, bare: bool = False) -> Setting:
         return Setting(self.interval, self.definitions.resource_types, self.base_urls, also=also, bare=bare)
@@ -279,11 +282,6 @@ def _exists_and_not_false(code: str, name: str) -> Sink:
         out.tok.append((code, "", "true" if any(value is not False for value in values) else "false"))
 
     return sink
-
-
-def _contained(value: Any, out: Rows) -> None:
-    types = dict.fromkeys(one.get("resourceType") for one in value)
-    out.tok += [(CONTAINED, "", type_) for type_ in types if type(type_) is str]
 
 
 def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:

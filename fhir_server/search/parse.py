@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from fhir_server.errors import BadRequest
 
+from .contained import containers
 from .context import Context, UnknownParameter
 from .criteria import criterion
 from .extract import Extractor
 from .include import includes
 from .sort import sorts
-from .tree import And, Include, Node, Query, SearchRequest, Sort, Total
+from .tree import And, Contains, Include, Node, Query, SearchRequest, Sort, Total
 
 MAX_COUNT = 1_000
 DEFAULT_COUNT = 20
@@ -86,7 +87,12 @@ def parse(
         if used:
             applied.append((name, value))
     where = tuple((type, found[0] if len(found) == 1 else And(tuple(found))) for type, found in nodes.items())
-    query = Query(where, building.sort, tuple(dict.fromkeys(building.includes)), building.count, building.total)
+    fragments: tuple[Contains, ...] = ()
+    if building.contained != "false":
+        where, inside = containers(where, building.contained == "both", context.definitions.resource_types)
+        fragments = inside if building.contained_type == "contained" else ()
+    named = tuple(dict.fromkeys(building.includes))
+    query = Query(where, building.sort, named, building.count, building.total, fragments)
     return SearchRequest(
         query,
         building.summary,

@@ -19,9 +19,9 @@ class Rows:
     ``ref``: (key, type, id) of resources of this server. ``geo``: (key, latitude, longitude).
     ``elements``: (element number, table name, row) of composite components, whose rows
     have component keys (``code-value-quantity$0``).
-    ``tok`` also names the types of contained resources under the key ``contained``.
     ``present``: codes of the parameters that have a value (for ``:missing``).
     ``date``: the primary clinical date in milliseconds, for newest-first order.
+    ``contained``: place, type and rows of each contained resource.
     ``patients``: ids of the Patients in whose compartment the resource is, first the subject.
     """
 
@@ -35,3 +35,4 @@ class Rows:
     present: set[Text] = field(default_factory=set)
     date: int | None = None
     patients: list[Text] = field(default_factory=list)
+    contained: list[tuple[int, Text, Rows]] = field(default_factory=list)

@@ -200,6 +200,14 @@ class Has(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Contains(Node):
+    """Some contained resource of ``type`` satisfies ``node`` (``_contained``)."""
+
+    type: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Id(Node):
     """The logical id is one of these."""
 
@@ -288,6 +296,7 @@ class Query:
     includes: tuple[Include, ...] = ()
     count: int = 20
     total: Total = Total.NONE
+    fragments: tuple[Contains, ...] = ()  # which contained resources of a match to name in Page.fragments
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ atomic transaction; several waiting writes share one commit (group commit), each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from consent import Access
@@ -59,6 +59,7 @@ class Page:
     """One page of a search. ``cursor`` is the opaque token of the next page, None on the last.
 
     ``includes`` are the included resources; ``include_cursor`` continues them where the cap cut.
+    ``fragments``: by sequence of a match, the places of its contained resources that ``Query.fragments`` name.
     ``total`` is None when not asked for; ``estimated`` says that it is not exact.
     """
 
@@ -68,6 +69,7 @@ class Page:
     include_cursor: str | None = None
     total: int | None = None
     estimated: bool = False
+    fragments: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,9 +425,11 @@ def test_an_expression_that_nobody_understands_is_left_out() -> None:
     assert "gender" in own.rows({"resourceType": "Patient", "gender": "male"}).present
 
 
-def test_types_of_contained_resources_are_noted(extractor: Extractor) -> None:
-    rows = of(extractor, "Observation", contained=[{"resourceType": "Patient", "id": "p"}])
-    assert keyed(rows.tok, "contained") == {("", "Patient")}
+def test_contained_resources_have_rows_of_their_own(extractor: Extractor) -> None:
+    rows = of(extractor, "Observation", contained=[{"resourceType": "Patient", "id": "p", "gender": "male"}])
+    ((place, kind, part),) = rows.contained
+    assert (place, kind) == (0, "Patient")
+    assert keyed(part.tok, "gender") == {("http://hl7.org/fhir/administrative-gender", "male")}
 
 
 def assert_well_typed(rows: Rows) -> None:

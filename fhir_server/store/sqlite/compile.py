@@ -17,7 +17,7 @@ from fhir_server.search.normalise import normalise
 from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.postings import LISTING, is_text
+from fhir_server.store.sqlite.postings import CONTAINED, LISTING, is_text
 from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined
@@ -294,6 +294,9 @@ class Compiler:
                 return self._compartment(t, node)
             case tree.Composite():
                 return self._composite_set(t, node)
+            case tree.Contains():
+                of_type = Sql(f") e CROSS JOIN res r ON r.rid=e.rid/{ELEMENTS} WHERE r.t=?", (t,))
+                return Sql("SELECT r.rid FROM (") + self.contained(node) + of_type
             case tree.Near(param, latitude, longitude, km):
                 return self._near(self._names.param(t, param.key), latitude, longitude, km)
             case tree.Text():
@@ -374,6 +377,13 @@ class Compiler:
         if where != TRUE:
             rows = rows + ("" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid") + " WHERE " + where
         return rows if depth(rows.text) < DEEP else self._gathered(rows)
+
+    def contained(self, node: tree.Contains) -> Sql:
+        """``SELECT rid`` of the contained resources that satisfy the node: ``rid * ELEMENTS + place``."""
+        t = self._names.type(CONTAINED + node.type)
+        driver, rest = self.plan(t, node.node)
+        where = self.test(t, rest, Place("d.rid", str(UNDATED)))
+        return Sql("SELECT d.rid FROM (") + driver.rows + ") d WHERE " + where
 
     def _gathered(self, rows: Sql) -> Sql:
         """The same numbers, read now: SQLite's parser takes only so much nesting in one statement."""

@@ -10,6 +10,7 @@ from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.schema import ELEMENTS, LONG_SPAN, UNDATED
 
+CONTAINED = "#"  # before the name of a type: the resources of that type that others contain
 _MOST_SETS = 20_000
 LISTING = "_all"  # index key under which every resource of a type stands, newest first
 Lid = Callable[[str, str], int]
@@ -93,6 +94,9 @@ def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: 
         out["geo"].append((params[key], latitude, longitude, rid))
     if rows.elements:
         _elements(rows, t, rid, names, lid, out)
+    for number, type_, part in rows.contained[:ELEMENTS]:
+        part.date = None
+        tables(part, names.type(CONTAINED + type_), rid * ELEMENTS + number, pat, names, lid, out)
 
 
 def _elements(rows: Rows, t: int, rid: int, names: Names, lid: Lid, out: Tables) -> None:

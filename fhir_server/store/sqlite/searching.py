@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
 from fhir_server.store.sqlite.rows import BY_RID, find_lid, last_rid, stored
+from fhir_server.store.sqlite.schema import ELEMENTS
 from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
 from fhir_server.store.sqlite.text import text_rows
 
@@ -73,6 +75,7 @@ class Search:
                 matches=[] if skip else self._load([rid for _, rid in rows]),
                 includes=self._load(included),
                 total=total,
+                fragments=self._fragments(query, [rid for _, rid in rows], snapshot),
             )
             following = Cursor(snapshot, kind, rows[-1][0], total) if more and rows else None
             rest = (
@@ -81,6 +84,17 @@ class Search:
             return page, following, rest
         finally:
             self.connection.execute("COMMIT")
+
+    def _fragments(self, query: Query, rids: list[int], snapshot: int) -> dict[int, list[int]]:
+        """Which contained resources of these rows satisfy the query."""
+        found: dict[int, list[int]] = {}
+        for contains in query.fragments:
+            inner = self.compiler(snapshot).contained(contains)
+            chosen = Sql("(SELECT value FROM json_each(?))", (json.dumps(rids),))
+            sql = Sql("SELECT DISTINCT rid FROM (") + inner + f") WHERE rid/{ELEMENTS} IN " + chosen + " ORDER BY rid"
+            for (element,) in self.connection.execute(sql.text, sql.args):
+                found.setdefault(element // ELEMENTS, []).append(element % ELEMENTS)
+        return found
 
     def _snapshot(self, cursor: Cursor | None) -> int:
         if cursor is None:
