@@ -14,6 +14,7 @@ from fhir_server.http.exchange import Request
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
 XML_TYPES = (FHIR_XML, "application/xml", "text/xml", "application/xml+fhir")
 _FORMATS = {"json": FHIR_JSON, "xml": FHIR_XML}

@@ -1,4 +1,4 @@
-"""FHIR patch interaction: JSON Patch and FHIRPath Patch, by id and conditional.
+"""FHIR patch interaction: JSON Patch, JSON Merge Patch and FHIRPath Patch, by id and conditional.
 
 https://hl7.org/fhir/R4/http.html#patch
 """
@@ -13,15 +13,16 @@ from fhir_server.errors import BadRequest, Gone, NotFound, UnsupportedMediaType
 from fhir_server.http.body import parsed_body
 from fhir_server.http.conditional import check_if_match
 from fhir_server.http.exchange import Request, Response
-from fhir_server.http.negotiate import JSON_PATCH, JSON_TYPES, XML_TYPES, media_type
+from fhir_server.http.negotiate import JSON_PATCH, JSON_TYPES, MERGE_PATCH, XML_TYPES, media_type
 from fhir_server.interactions.change import Change, Work, carry_out, checked, prepared, put
 from fhir_server.interactions.criteria import criteria, only_match
 from fhir_server.interactions.integrity import check_references
-from fhir_server.interactions.patch import fhirpath_patch, json_patch
+from fhir_server.interactions.patch import fhirpath_patch, json_patch, merge_patch
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.lossless import ParseError, parse
 
 Patch = Callable[[dict[str, Any]], dict[str, Any]]
+_DOCUMENTS = {JSON_PATCH: json_patch.apply, MERGE_PATCH: merge_patch.apply}
 
 
 async def patch(request: Request, context: Context) -> Response:
@@ -37,24 +38,36 @@ async def conditional_patch(request: Request, context: Context) -> Response:
 def patch_of(request: Request) -> Patch:
     """The function that applies the patch in the body of ``request``.
 
+    A body of type application/json without resourceType counts as a JSON Merge Patch.
     Raises UnsupportedMediaType for other patch formats, BadRequest for a body that is none.
     """
     content_type = media_type(request.headers.get("content-type", ""))[0]
-    if request.resource is None and content_type == JSON_PATCH:
-        try:
-            document = parse(request.body)
-        except ParseError as error:
-            raise BadRequest(f"The JSON Patch cannot be parsed: {error}", code="structure") from None
-        return lambda resource: json_patch.apply(resource, document)
+    if request.resource is None and content_type in _DOCUMENTS:
+        return _with(_DOCUMENTS[content_type], _document(request))
     if request.resource is not None or content_type in (*JSON_TYPES, *XML_TYPES):
+        if content_type == "application/json" and request.resource is None:
+            document = _document(request)
+            if isinstance(document, dict) and "resourceType" not in document:
+                return _with(merge_patch.apply, document)
         parameters = parsed_body(request)
         if parameters["resourceType"] != "Parameters":
             raise BadRequest("A FHIRPath Patch is a Parameters resource", "Parameters", code="structure")
-        return lambda resource: fhirpath_patch.apply(resource, parameters)
+        return _with(fhirpath_patch.apply, parameters)
     raise UnsupportedMediaType(
-        f"A patch of type '{content_type}' is not understood; {JSON_PATCH} and Parameters (FHIRPath Patch) are",
+        f"A patch of type '{content_type}' is not understood; {', '.join(_DOCUMENTS)} and FHIRPath Patch are",
         "http.Content-Type",
     )
+
+
+def _document(request: Request) -> Any:
+    try:
+        return parse(request.body)
+    except ParseError as error:
+        raise BadRequest(f"The patch cannot be parsed: {error}", code="structure") from None
+
+
+def _with(apply: Callable[[dict[str, Any], Any], dict[str, Any]], patch: Any) -> Patch:
+    return lambda resource: apply(resource, patch)
 
 
 def plan(request: Request, context: Context) -> Work:

@@ -22,6 +22,7 @@ from fhir_server.store.protocol import Page
 from profiles.issues import Issue, operation_outcome
 
 _SHAPE = ("_format", "_pretty")
+_HINTS = ("_totalMethod",)  # fhirpy's word on how to count; the number is the same
 
 
 async def search_type(request: Request, context: Context) -> Response:
@@ -57,7 +58,7 @@ def in_compartment(query: Query, type: str, id: str, context: Context) -> Query:
 
 
 async def _answer(request: Request, types: tuple[str, ...], path: str, context: Context) -> Response:
-    pairs = without(request.query, *_SHAPE)
+    pairs = without(request.query, *_SHAPE, *_HINTS)
     tolerant = lenient(request, context.settings.handling)
     wanted = read_search(types, pairs, context, request.base_url, tolerant)
     query = wanted.query

@@ -55,6 +55,15 @@ def test_a_fhirpath_patch_is_taken_as_json_and_xml(client: httpx.Client, id: str
     assert (xml.status_code, xml.json()["gender"]) == (200, "female")
 
 
+def test_a_merge_patch_is_taken_by_its_type_or_as_bare_json(client: httpx.Client, id: str) -> None:
+    for n, content_type in enumerate(("application/merge-patch+json", "application/json")):
+        gender = ("female", "other")[n]
+        answer = client.patch(f"Patient/{id}", json={"gender": gender}, headers={"Content-Type": content_type})
+        assert (answer.status_code, answer.json()["gender"]) == (200, gender)
+    gone = client.patch(f"Patient/{id}", json={"gender": None}, headers={"Content-Type": "application/json"})
+    assert "gender" not in gone.json()
+
+
 def test_if_match_guards_a_patch(client: httpx.Client, id: str) -> None:
     stale = client.patch(f"Patient/{id}", json=FEMALE, headers={**JSON_PATCH, "If-Match": 'W/"7"'})
     assert stale.status_code == 412
@@ -98,7 +107,7 @@ def test_only_what_exists_can_be_patched(client: httpx.Client, id: str) -> None:
 
 
 def test_other_patch_formats_are_refused(client: httpx.Client, id: str) -> None:
-    merge = {"Content-Type": "application/merge-patch+json"}
-    assert client.patch(f"Patient/{id}", json={"gender": "female"}, headers=merge).status_code == 415
+    xml = {"Content-Type": "application/xml-patch+xml"}
+    assert client.patch(f"Patient/{id}", content="<diff/>", headers=xml).status_code == 415
     assert client.patch(f"Patient/{id}", json={"resourceType": "Patient"}).status_code == 400
     assert client.patch(f"Patient/{id}", content="[", headers=JSON_PATCH).status_code == 400
