@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ async def tour(context: Context, base: str) -> str:
     )
     lines += [
         f"  curl {base}/Patient/{patient}",
-        f"  curl -G {base}/Patient --data-urlencode 'name={name}'",
+        f"  curl -G {base}/Patient --data-urlencode {shlex.quote(f'name={name}')}",
         f"  curl '{base}/Observation?patient={patient}&code={_HEART_RATE}&_sort=-date&_count=5'",
         f"  curl '{base}/Patient/{patient}/$everything?_count=20'",
         f"  curl {base}/Observation -H 'Content-Type: application/fhir+json' -d '{post}'",
