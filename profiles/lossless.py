@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/json.html#primitive ("the precision of the decimal value
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,10 @@ def _number(text: str) -> Decimal:
     return literal
 
 
+def _integer(text: str) -> int | Decimal:
+    return Decimal(text) if text == "-0" else int(text)
+
+
 def _encode_literal(value: object) -> msgspec.Raw:
     if isinstance(value, Literal):
         return msgspec.Raw(value.text.encode())
@@ -40,6 +45,7 @@ def _encode_literal(value: object) -> msgspec.Raw:
 _decoder = msgspec.json.Decoder(float_hook=_number)
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_encode_literal)
 _WHITE = b" \t\r\n"
+_MINUS_ZERO = re.compile(rb"[\[:,\s]-0\s*[,\]}]")  # the one number that an int cannot hold
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,6 +68,8 @@ def parse(body: bytes) -> Any:
         # Re-encoding shows cheaply whether anything was dropped (a duplicate key, "-0"):
         # only where the lengths differ is the slow, exact check needed.
         if len(_encoder.encode(value)) != len(body.strip(_WHITE)):
+            if _MINUS_ZERO.search(body):
+                return json.loads(body, object_pairs_hook=_refuse_duplicates, parse_float=_number, parse_int=_integer)
             json.loads(body, object_pairs_hook=_refuse_duplicates, parse_float=str, parse_int=str)
         return value
     except RecursionError:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Sequence
+from dataclasses import replace
 
 from fhir_server.errors import FhirError
 from fhir_server.http.exchange import Response
@@ -14,6 +16,7 @@ from profiles.issues import Issue, operation_outcome
 from profiles.lossless import ParseError
 
 log = logging.getLogger("yidang")
+_ISSUES_MAX, _TEXT_MAX = 100, 1000
 
 
 def refusal(error: Exception) -> FhirError | None:
@@ -25,6 +28,21 @@ def refusal(error: Exception) -> FhirError | None:
     return None
 
 
+def _shortened(issues: Sequence[Issue]) -> list[Issue]:
+    """The issues in a measure that a person reads: what is quoted from the request may be of any length."""
+    shown = [
+        replace(issue, diagnostics=_cut(issue.diagnostics), expression=tuple(map(_cut, issue.expression)))
+        for issue in issues[:_ISSUES_MAX]
+    ]
+    if len(issues) > _ISSUES_MAX:
+        shown.append(Issue("incomplete", f"{len(issues) - _ISSUES_MAX} more issues are not shown", (), "information"))
+    return shown
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}…"
+
+
 def error_response(error: Exception, correlation: str, where: str) -> Response:
     """The answer to a request that raised ``error``.
 
@@ -33,7 +51,7 @@ def error_response(error: Exception, correlation: str, where: str) -> Response:
     """
     refused = refusal(error)
     if refused is not None:
-        return Response(refused.status, resource=operation_outcome(refused.issues))
+        return Response(refused.status, resource=operation_outcome(_shortened(refused.issues)))
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("fault %s at %s: %s\n%s", correlation, where, type(error).__name__, frames)
     text = f"The server failed; the operator finds the cause in its log under {correlation}"

@@ -15,13 +15,16 @@ from fhir_server.errors import Conflict, FhirError, Gone, NotFound, Unprocessabl
 from fhir_server.http.conditional import check_if_match, check_if_none_match
 from fhir_server.http.dispatch import query_pairs
 from fhir_server.http.exchange import Request
+from fhir_server.http.prefer import lenient
 from fhir_server.interactions import patch_resource
 from fhir_server.interactions.answers import Answer
 from fhir_server.interactions.change import put
-from fhir_server.interactions.criteria import criteria
+from fhir_server.interactions.criteria import criteria, read_search
 from fhir_server.interactions.entries import Entry, at_entry
 from fhir_server.interactions.integrity import check_references, check_unreferenced
+from fhir_server.interactions.listing import without
 from fhir_server.interactions.plan import Criterion, Plan, Step, changed, plan, resolve
+from fhir_server.interactions.search import search_system, search_type
 from fhir_server.interactions.subrequest import outer_request, request_of, run_entry
 from fhir_server.search.rows import Rows
 from fhir_server.store.prepare import prepare
@@ -52,6 +55,8 @@ async def transact(bundle: dict[str, Any], context: Context, outer: Request | No
     entries = bundle.get("entry")
     threaded = isinstance(entries, list) and len(entries) >= _THREAD_FROM
     made = await _run(threaded, make_plan, bundle, context, outer.base_url)
+    for entry in made.reads:
+        _at(entry, _check_path, entry, outer, context)
     answers = await _write(made, context, threaded)
     for entry in made.reads:
         try:
@@ -234,6 +239,15 @@ def _prepared(step: Step) -> Prepared:
     if step.prepared is None:
         raise RuntimeError(f"{step.entry.path} was not prepared")
     return step.prepared
+
+
+def _check_path(entry: Entry, outer: Request, context: Context) -> None:
+    """A read that no state of the store could answer fails the transaction: nothing there, no such parameter."""
+    request = request_of(entry, outer)
+    if context.routes.find(request) in (search_type, search_system):
+        pairs = without(request.query, "_format", "_pretty")
+        tolerant = lenient(request, context.settings.handling)
+        read_search((request.type,) if request.type else (), pairs, context, request.base_url, tolerant)
 
 
 def _check_read(entry: Entry, transaction: Transaction) -> None:

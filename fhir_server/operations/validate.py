@@ -63,9 +63,14 @@ def _input(request: Request) -> tuple[dict[str, Any] | None, str | None, str | N
                 f"$validate has no parameter '{name}'; it has {', '.join(sorted(_KNOWN))}",
                 f"Parameters.parameter.where(name='{name}')",
             )
-        values[name] = (
-            part.get("resource") if name == "resource" else next((v for k, v in part.items() if k[:5] == "value"), None)
-        )
+        if name == "resource":
+            values[name] = part.get("resource")
+            if not isinstance(values[name], dict):
+                raise BadRequest(
+                    "The parameter 'resource' must hold a resource", "Parameters.parameter.resource", code="structure"
+                )
+        else:
+            values[name] = next((value for key, value in part.items() if key.startswith("value")), None)
     return values.get("resource"), values.get("mode"), values.get("profile")
 
 
