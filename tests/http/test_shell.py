@@ -208,3 +208,53 @@ def test_several_workers_share_the_records_and_stop_together(start_server: Calla
             assert all(client.get(f"Patient/{id}").status_code == 200 for id in ids)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=40) == 0
+
+
+def test_what_is_under_way_is_finished_before_the_server_stops(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open")
+    entry = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    body = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 300}).encode()
+    head = f"POST /fhir HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    where = urlsplit(server.url)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # the server waits for the body now
+        connection.sendall(body[:1000])
+        server.process.send_signal(signal.SIGTERM)
+        connection.sendall(body[1000:])
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    assert answer.count(b"201 Created") == 300
+    assert server.process.wait(timeout=40) == 0
+
+
+def test_settings_change_what_they_say(start_server: Callable[..., Running]) -> None:
+    settings = {"HANDLING": "lenient", "SKIP_UNCHANGED": "true", "CORS_ORIGIN": "", "PAGE_SIZE": "2", "PAGE_MAX": "3"}
+    server = start_server("--open", environment={f"YIDANG_{name}": value for name, value in settings.items()})
+    with server.client() as client:
+        for n in range(5):
+            client.put(f"Patient/{n}", json={"resourceType": "Patient", "id": str(n)})
+        again = client.put("Patient/1", json={"resourceType": "Patient", "id": "1", "meta": {"versionId": "9"}})
+        assert (again.status_code, again.headers["etag"]) == (200, 'W/"1"')
+        changed = client.put("Patient/1", json={"resourceType": "Patient", "id": "1", "active": True})
+        assert changed.headers["etag"] == 'W/"2"'
+        assert len(client.get("Patient?colour=red").json()["entry"]) == 3  # two patients and what was ignored
+        assert len(client.get("Patient?_count=100").json()["entry"]) == 3
+        assert client.get("Patient?colour=red", headers={"Prefer": "handling=strict"}).status_code == 400
+        answer = client.get("Patient/1", headers={"Origin": "https://app.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_an_ipv6_address_works_too(start_server: Callable[..., Running]) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = start_server("--open", "--host", "::1")
+    with server.client() as client:
+        made = client.post("Patient", json={"resourceType": "Patient"})
+        assert made.headers["location"].startswith(server.url)
+        assert client.get(made.headers["location"]).status_code == 200
