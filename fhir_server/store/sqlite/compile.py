@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,8 +23,9 @@ from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined
 
-STEPS = (32, 400, 4000)  # rows counted of each list to find the shortest
-FEW = 400  # a list of fewer rows is short
+SHORT = 32  # a list of fewer rows beats one that nobody has counted
+FEW = 400  # lists are counted no further to find the shortest
+_MOST_SIZES, _SIZE_SECONDS = 20_000, 60.0
 MANY = 2000  # a larger set is not gathered to show its first page
 DEEP = 6  # levels of parentheses of a part of a statement
 _BRACKETS = re.compile(r"[()]")
@@ -37,6 +39,9 @@ _SAME = (
     " AND NOT EXISTS(SELECT 1 FROM {0} o WHERE o.p=x.p AND o.{1}=x.{1} AND o.sk=x.sk AND o.rid=x.rid AND o.{2}<x.{2})"
 )
 _ONCE = _SAME.format("tok", "code", "s")
+
+
+Sizes = dict[tuple[int, Node], tuple[int, float]]  # of token lists: counted rows, and until when they are good
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,14 @@ class Compiler:
         snapshot: int,
         text: Callable[[int, tree.Text], Sql],
         lid: Callable[[str, str], int | None],
+        sizes: Sizes,
     ) -> None:
         self._connection = connection
         self._names = names
         self._text = text
-        self._lid = lid
+        self._find_lid = lid
+        self._lids: dict[tuple[str, str], int | None] = {}
+        self._sizes = sizes
         self.snapshot = snapshot
 
     # -- conditions on a given row -------------------------------------------------------------
@@ -200,6 +208,13 @@ class Compiler:
         span = Sql(f" AND e.sk={UNDATED} AND e.rid BETWEEN {d.rid}*{ELEMENTS} AND {d.rid}*{ELEMENTS}+{ELEMENTS - 1}")
         text = where.text.replace("x.", "e.")
         return Sql(f"EXISTS(SELECT 1 FROM {table} e WHERE {text}", where.args) + span + " AND " + others + ")"
+
+    def _lid(self, type_: str, id_: str) -> int | None:
+        """The lasting number of a resource, looked up once."""
+        key = (type_, id_)
+        if key not in self._lids:
+            self._lids[key] = self._find_lid(type_, id_)
+        return self._lids[key]
 
     # -- rows of one condition -----------------------------------------------------------------
 
@@ -346,14 +361,14 @@ class Compiler:
     def lids(self, type_: str, node: Node) -> Sql:
         """``SELECT lid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
         t = self._names.type(type_)
-        alive = Sql(f" d CROSS JOIN res r ON r.rid=d.rid WHERE r.till>{self.snapshot} AND r.rid<={self.snapshot}")
+        alive = Sql(" d CROSS JOIN res r ON r.rid=d.rid WHERE r.till>? AND r.rid<=?", (self.snapshot, self.snapshot))
         return Sql("SELECT r.lid FROM (") + self.matching(t, node) + ")" + alive
 
     def rids(self, type_: str, node: Node) -> Sql:
         """``SELECT rid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
         t, s = self._names.type(type_), self.snapshot
-        superseded = f"NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<={s})"
-        return Sql("SELECT d.rid FROM (") + self.matching(t, node) + f") d WHERE d.rid<={s} AND {superseded}"
+        current = ") d WHERE d.rid<=? AND NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)"
+        return Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
 
     def _pointed_at(self, param: tree.Param, node: Node) -> Sql:
         """``SELECT lid`` of what ``param`` of the resources satisfying ``node`` points to."""
@@ -365,7 +380,7 @@ class Compiler:
         """``SELECT rid`` of the versions, current at the snapshot, of these resources of type ``t``."""
         s = self.snapshot
         head = Sql("SELECT r.rid FROM res r INDEXED BY res_lid WHERE r.lid IN (") + lids
-        return head + Sql(f") AND r.t=? AND r.rid<={s} AND r.till>{s} AND r.method<>{DELETION}", (t,))
+        return head + Sql(f") AND r.t=? AND r.rid<=? AND r.till>? AND r.method<>{DELETION}", (t, s, s))
 
     # -- whole conditions ----------------------------------------------------------------------
 
@@ -441,23 +456,37 @@ class Compiler:
         return rest + [LidReference(param, tuple(found)) for param, found in lids.items()]
 
     def _shortest(self, t: int, nodes: list[Node]) -> tuple[int, int] | None:
-        """Place and size (up to FEW; not counted where there is no choice) of the best posting driver.
+        """Place and size (up to FEW; 0 where it was not counted) of the best posting driver.
 
-        The lists are counted in growing steps, so that a short one is found without walking a long one.
+        What refers to one resource is nearly always a short list: it is counted only against a shorter
+        one. Lengths of token lists are remembered.
         """
         candidates = [i for i, x in enumerate(nodes) if _drives(x)]
         if not candidates:
             return None
         if len(candidates) == 1 and not any(isinstance(x, tree.Chain) for x in nodes):
             return candidates[0], 0
-        for most in STEPS:
-            sizes = [(self._size(t, nodes[i], most), i) for i in candidates]
-            size, i = min(sizes)
-            if size < most:
-                return i, size
-            if len(candidates) == 1 and most >= FEW:
-                break
-        return candidates[0], FEW
+        references = [i for i in candidates if isinstance(nodes[i], tree.Reference)]
+        others = [(self._known_size(t, nodes[i]), i) for i in candidates if i not in references]
+        best = min(others, default=None)
+        if len(references) == 1 and (best is None or best[0] >= SHORT):
+            return references[0], 0
+        counted = [(self._size(t, nodes[i], FEW), i) for i in references]
+        size, chosen = min([*others, *counted])
+        return chosen, size
+
+    def _known_size(self, t: int, node: Node) -> int:
+        """``_size`` up to FEW, remembered for a while where it is the length of a token list."""
+        if not isinstance(node, tree.Token | tree.Uri):
+            return self._size(t, node, FEW)
+        key, now = (t, node), time.monotonic()
+        size, until = self._sizes.get(key, (0, 0.0))
+        if until < now:
+            if len(self._sizes) >= _MOST_SIZES:
+                self._sizes.clear()
+            size = self._size(t, node, FEW)
+            self._sizes[key] = (size, now + _SIZE_SECONDS)
+        return size
 
     def _resolved(self, chain: tree.Chain) -> LidReference | None:
         """The chain's targets where they are few."""

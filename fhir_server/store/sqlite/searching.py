@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import merge
 from typing import Any
 
@@ -18,17 +18,25 @@ from fhir_server.store.protocol import Page, Stored
 from fhir_server.store.sqlite import includes
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.bodies import Bodies
-from fhir_server.store.sqlite.compile import Compiler, Driver, Place
+from fhir_server.store.sqlite.compile import Compiler, Driver, Place, Sizes
 from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
-from fhir_server.store.sqlite.rows import BY_RID, find_lid, last_rid, stored
+from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, find_lid, last_rid, stored
 from fhir_server.store.sqlite.schema import ELEMENTS
 from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
 from fhir_server.store.sqlite.text import text_rows
 
 PrimaryDate = Callable[[str], str | None]
-Row = tuple[tuple[Any, ...], int]  # sort values (the last is the rid), rid
+
+
+@dataclass(slots=True)
+class Row:
+    """One match: its sort values (the last is the rid), and its columns where they were read with it."""
+
+    values: tuple[Any, ...]
+    rid: int
+    columns: tuple[Any, ...] | None
 
 
 class Search:
@@ -51,6 +59,7 @@ class Search:
         self._bodies = bodies
         self._primary_date = primary_date
         self.include_max = include_max
+        self._sizes: Sizes = {}
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
     # -- pages ---------------------------------------------------------------------------------
@@ -70,14 +79,15 @@ class Search:
             elif cursor is None and not more and query.count > 0:
                 total = len(rows)
             skip = cursor.skip if cursor else 0
-            included, left = includes.included(self, query.includes, [rid for _, rid in rows], snapshot, access, skip)
+            rids = [row.rid for row in rows]
+            included, left = includes.included(self, query.includes, rids, snapshot, access, skip)
             page = Page(
-                matches=[] if skip else self._load([rid for _, rid in rows]),
-                includes=self._load(included),
+                matches=[] if skip else self._load(rows),
+                includes=self._load([Row((), rid, None) for rid in included]),
                 total=total,
-                fragments=self._fragments(query, [rid for _, rid in rows], snapshot),
+                fragments=self._fragments(query, rids, snapshot),
             )
-            following = Cursor(snapshot, kind, rows[-1][0], total) if more and rows else None
+            following = Cursor(snapshot, kind, rows[-1].values, total) if more and rows else None
             rest = (
                 Cursor(snapshot, kind, cursor.last if cursor else None, total, skip + len(included)) if left else None
             )
@@ -116,7 +126,7 @@ class Search:
         for type_, node in query.where:
             found, order = self._one_type(type_, node, query, access, snapshot, kind, last, several)
             lists.append(found)
-        rows = list(merge(*lists, key=lambda row: order.python_key(row[0])))
+        rows = lists[0] if len(lists) == 1 else list(merge(*lists, key=lambda row: order.python_key(row.values)))
         return rows[: query.count], order.kind, len(rows) > query.count
 
     def _one_type(
@@ -140,12 +150,11 @@ class Search:
         if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
             driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True)
         sql = self._select(compiler, t, driver, rest, order, access, last, query.count + 1)
-        keyed = len(order.keys)
-        rows: list[Row] = []
-        for row in self.connection.execute(sql.text, sql.args):
-            values = (row[0], row[1]) if order.kind == NATURAL else (*row[2 : 2 + keyed], row[1])
-            rows.append((values, row[1]))
-        return rows, order
+        keyed, natural = 2 + len(order.keys), order.kind == NATURAL
+        found = self.connection.execute(sql.text, sql.args).fetchall()
+        return [
+            Row((row[0], row[1]) if natural else (*row[2:keyed], row[1]), row[1], row[keyed:] or None) for row in found
+        ], order
 
     def _select(
         self,
@@ -162,12 +171,14 @@ class Search:
         columns = Sql(f"SELECT {driver.sk}, d.rid")
         for i, key in enumerate(order.keys):
             columns = columns + ", " + key + f" AS k{i}"
+        if driver.sorted and not order.keys:  # nothing to sort: the texts of the page's rows can come along
+            columns = columns + f", {COLUMNS}"
         where = conjunction(
             [
-                Sql(f"d.rid<={s}"),
+                Sql("d.rid<=?", (s,)),
                 order.after(last, driver.sk),
                 compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
-                Sql(f"r.till>{s} AND r.body IS NOT NULL"),
+                Sql("r.till>? AND r.body IS NOT NULL", (s,)),
                 access_condition(access, "r"),
             ]
         )
@@ -182,11 +193,12 @@ class Search:
             snapshot,
             text_rows,
             lambda type_, id_: find_lid(self.connection, self.names, type_, id_),
+            self._sizes,
         )
 
-    def _load(self, rids: list[int]) -> list[Stored]:
+    def _load(self, rows: list[Row]) -> list[Stored]:
         run, names, bodies = self.connection.execute, self.names, self._bodies
-        return [stored(run(BY_RID, (rid,)).fetchone(), names, bodies) for rid in rids]
+        return [stored(row.columns or run(BY_RID, (row.rid,)).fetchone(), names, bodies) for row in rows]
 
     # -- counts --------------------------------------------------------------------------------
 
@@ -207,7 +219,7 @@ class Search:
             driver, rest = compiler.plan(t, node)
             conditions = [compiler.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))]
             if any_dead:
-                conditions.append(Sql(f"NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<={snapshot})"))
+                conditions.append(Sql("NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)", (snapshot,)))
             condition = access_condition(access, "r")
             if condition != TRUE:
                 conditions.append(Sql("EXISTS(SELECT 1 FROM res r WHERE r.rid=d.rid AND ") + condition + ")")
@@ -222,7 +234,7 @@ class Search:
         """Up to ``limit`` matches that are current in the open write transaction."""
         wanted = replace(query, count=limit, sort=(), where=tuple(x for x in query.where if x[0] == type_))
         rows, _, _ = self._rows(wanted, Access.everything("conditional"), last_rid(self.connection), None)
-        return self._load([rid for _, rid in rows])
+        return self._load(rows)
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
