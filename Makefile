@@ -13,7 +13,7 @@ ARGS   ?=
 BIN     := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 # Should uv be of no use on this machine, pip does the same, slower.
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
 
 .PHONY: help install demo test lint format bench lock clean
 
