@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_server.errors import BadRequest, NotSupported
 from fhir_server.http.exchange import Request, Response
-from fhir_server.http.negotiate import FHIR_JSON, FHIR_XML, JSON_PATCH
+from fhir_server.http.negotiate import FHIR_JSON, FHIR_XML, JSON_PATCH, MERGE_PATCH
 from fhir_server.http.routes import Operation, Routes
 from fhir_server.http.summary import wanted_part
 from fhir_server.search.context import UnknownParameter
@@ -112,7 +112,7 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
         "implementation": {"description": "Yidang 一档", "url": base_url},
         "fhirVersion": "4.0.1",
         "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
-        "patchFormat": [JSON_PATCH, FHIR_JSON, FHIR_XML],
+        "patchFormat": [JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML],
         "rest": [
             {
                 "mode": "server",
