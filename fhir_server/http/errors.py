@@ -25,6 +25,8 @@ def refusal(error: Exception) -> FhirError | None:
         return error
     if isinstance(error, ParseError):
         return FhirError(str(error), code="structure")
+    if isinstance(error, RecursionError):  # only what is sent has any depth: chains, filters, resources
+        return FhirError("The request is nested too deeply", code="too-costly")
     return None
 
 

@@ -15,7 +15,11 @@ from fhir_server.search.parse import parse
 from fhir_server.search.tree import Query, SearchRequest
 from fhir_server.store.protocol import Stored, Transaction
 
-GENERAL = frozenset({"_format", "_pretty", "_summary", "_elements"})
+# What shapes an answer and selects nothing: were it taken for a criterion, the condition would match everything.
+GENERAL = frozenset(
+    {"_format", "_pretty", "_summary", "_elements", "_sort", "_count", "_total", "_include", "_revinclude"}
+    | {"_contained", "_containedType", "_cursor"}
+)
 
 
 def read_search(
@@ -39,7 +43,7 @@ def criteria(type: str, pairs: Pairs, context: Context, expression: str = "http.
 
     Raises PreconditionFailed where no criterion is left, BadRequest for an unknown parameter.
     """
-    wanted = [(name, value) for name, value in pairs if name not in GENERAL]
+    wanted = [(name, value) for name, value in pairs if name.partition(":")[0] not in GENERAL]
     if not any(value for _, value in wanted):
         raise PreconditionFailed(
             "The condition has no search criterion, so it is not selective enough", expression, code="multiple-matches"
