@@ -159,15 +159,16 @@ class Extractor:
         dates = PRIMARY_DATES.get(type, ())
         return self.indexed(type)[dates[0]].sources[0].key if len(dates) == 1 else None
 
+    def patient_keys(self, type: str) -> tuple[str, ...]:
+        """The index keys of the references that put a resource of ``type`` into a Patient's compartment."""
+        return self._compiled(type).patient_keys
+
     def rows(self, resource: dict[str, Any]) -> Rows:
         """The index rows of a resource. Never raises: what cannot be read gives no row."""
         type_ = resource.get("resourceType")
         if type(type_) is not str or type_ not in self.definitions.resource_types:
             return Rows()
-        compiled = self._types.get(type_)
-        if compiled is None:
-            with self._lock:
-                compiled = self._types[type_] = self._compile(type_)
+        compiled = self._types.get(type_) or self._compiled(type_)
         out = Rows()
         get = compiled.get
         try:
@@ -187,6 +188,13 @@ class Extractor:
 
     def _custom(self, type: str) -> tuple[SearchParameterDef, ...]:
         return tuple(d for d in self.custom if {type, "Resource", "DomainResource"} & set(d.base))
+
+    def _compiled(self, type_: str) -> _TypeExtractor:
+        with self._lock:
+            compiled = self._types.get(type_)
+            if compiled is None:
+                compiled = self._types[type_] = self._compile(type_)
+            return compiled
 
     def _compile(self, type_: str) -> _TypeExtractor:
         plan = plan_of(self.definitions, type_, self._custom(type_))

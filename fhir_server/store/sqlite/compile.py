@@ -18,7 +18,7 @@ from fhir_server.search.normalise import normalise
 from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.postings import CONTAINED, LISTING, is_text
+from fhir_server.store.sqlite.postings import CONTAINED, LISTING, PATIENT_CODE, is_text, patient_code
 from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction, joined
@@ -97,6 +97,7 @@ class Compiler:
         text: Callable[[int, tree.Text], Sql],
         lid: Callable[[str, str], int | None],
         sizes: Sizes,
+        patient_keys: Callable[[str], tuple[str, ...]],
     ) -> None:
         self._connection = connection
         self._names = names
@@ -104,6 +105,7 @@ class Compiler:
         self._find_lid = lid
         self._lids: dict[tuple[str, str], int | None] = {}
         self._sizes = sizes
+        self._patient_keys = patient_keys
         self.snapshot = snapshot
 
     # -- conditions on a given row -------------------------------------------------------------
@@ -411,7 +413,7 @@ class Compiler:
         ``page``: only the first few rows are wanted, so that a walk through the whole type which
         ends early beats the gathering of a large set.
         """
-        nodes = [self._simpler(x) for x in _flat(node)]
+        nodes = self._of_patient([self._simpler(x) for x in _flat(node)])
         chosen = self._shortest(t, nodes)
         if chosen is None or chosen[1] >= FEW:
             for i, x in enumerate(nodes):
@@ -426,6 +428,23 @@ class Compiler:
             return self.listing(t), tree.And(tuple(nodes))
         driver = self._driver(t, nodes.pop(chosen[0]), page)
         return driver, tree.And(tuple(nodes))
+
+    def _of_patient(self, nodes: list[Node]) -> list[Node]:
+        """A code within one patient's record has postings of its own; the reference stays to be tested."""
+        for reference in nodes:
+            match reference:
+                case tree.Reference(param, "Patient", id_) if param.key in self._patient_keys(param.type):
+                    lid = self._lid("Patient", id_)
+                case tree.InCompartment("Patient", id_, _, False):
+                    lid = self._lid("Patient", id_)
+                case _:
+                    continue
+            for i, token in enumerate(nodes):
+                match token:
+                    case tree.Token(tree.Param(type_, "code"), system, str() as code) if lid is not None:
+                        of_patient = tree.Param(type_, PATIENT_CODE)
+                        return [*nodes[:i], tree.Token(of_patient, system, patient_code(lid, code)), *nodes[i + 1 :]]
+        return nodes
 
     def _simpler(self, node: Node) -> Node:
         """A long list of alternatives as few conditions."""
@@ -466,6 +485,10 @@ class Compiler:
             return None
         if len(candidates) == 1 and not any(isinstance(x, tree.Chain) for x in nodes):
             return candidates[0], 0
+        for i in candidates:
+            match nodes[i]:
+                case tree.Token(tree.Param(_, key)) if key == PATIENT_CODE:
+                    return i, 0
         references = [i for i in candidates if isinstance(nodes[i], tree.Reference)]
         others = [(self._known_size(t, nodes[i]), i) for i in candidates if i not in references]
         best = min(others, default=None)

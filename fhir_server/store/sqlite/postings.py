@@ -11,6 +11,7 @@ from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.schema import ELEMENTS, LONG_SPAN, UNDATED
 
 CONTAINED = "#"  # before the name of a type: the resources of that type that others contain
+PATIENT_CODE = "code@patient"  # index key of codes within one patient's record
 _MOST_SETS = 20_000
 LISTING = "_all"  # index key under which every resource of a type stands, newest first
 Lid = Callable[[str, str], int]
@@ -59,6 +60,11 @@ def is_text(key: str) -> bool:
     return key.endswith(":text")
 
 
+def patient_code(lid: int, code: str) -> str:
+    """The value under PATIENT_CODE: one code of one patient, so that a long record need not be walked for it."""
+    return f"{lid}|{code}"
+
+
 def sort_key(rows: Rows) -> int:
     """``sk``: minus the clinical date in milliseconds, UNDATED without one."""
     return UNDATED if rows.date is None else -rows.date
@@ -75,6 +81,10 @@ def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: 
     tok.append((params[LISTING], "", sk, rid, 0, pat))
     for key, uri, code in rows.tok:
         tok.append((params[key], code, sk, rid, system(uri), pat))
+        if key == "code":
+            for patient in rows.patients:
+                of_patient = patient_code(lid("Patient", patient), code)
+                tok.append((params[PATIENT_CODE], of_patient, sk, rid, system(uri), pat))
     if rows.ref:
         ref, link = out["ref"], out["link"]
         for key, type_, id_ in rows.ref:

@@ -42,7 +42,8 @@ class Row:
 class Search:
     """Search on one connection; used by one thread at a time.
 
-    ``primary_date(type)`` names the date parameter whose value is the sort column. ``include_max``:
+    ``primary_date(type)`` names the date parameter whose value is the sort column,
+    ``patient_keys(type)`` the references that make a resource a patient's. ``include_max``:
     most included resources of one page; a link continues.
     """
 
@@ -52,6 +53,7 @@ class Search:
         names: Names,
         bodies: Bodies,
         primary_date: PrimaryDate,
+        patient_keys: Callable[[str], tuple[str, ...]],
         include_max: int = 1000,
     ) -> None:
         self.connection = connection
@@ -59,6 +61,7 @@ class Search:
         self._bodies = bodies
         self._primary_date = primary_date
         self.include_max = include_max
+        self._patient_keys = patient_keys
         self._sizes: Sizes = {}
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
@@ -194,6 +197,7 @@ class Search:
             text_rows,
             lambda type_, id_: find_lid(self.connection, self.names, type_, id_),
             self._sizes,
+            self._patient_keys,
         )
 
     def _load(self, rows: list[Row]) -> list[Stored]:

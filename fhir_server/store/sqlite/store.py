@@ -101,7 +101,7 @@ class SqliteStore:
         self._rebuilding = registry.EVERYTHING in registry.unfinished(connection)
         bodies = Bodies(connection)
         names = Names(connection, writable=True)
-        search = Search(connection, names, bodies, natural_date(extractor))
+        search = Search(connection, names, bodies, natural_date(extractor), extractor.patient_keys)
         self._transaction = SqliteTransaction(
             connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names, extractor
         )
@@ -137,7 +137,9 @@ class SqliteStore:
         names, bodies = Names(connection), Bodies(connection)
         return _Reader(
             Reading(connection, names, bodies),
-            Search(connection, names, bodies, natural_date(self.extractor), self._include_max),
+            Search(
+                connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
+            ),
         )
 
     def _reader(self) -> _Reader:
