@@ -18,12 +18,14 @@ from fhir_server.store.protocol import Page, Stored
 from fhir_server.store.sqlite import includes
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.bodies import Bodies
-from fhir_server.store.sqlite.compile import Compiler, Driver, Place, Sizes
+from fhir_server.store.sqlite.compile import Compiler, Driver
+from fhir_server.store.sqlite.conditions import Place
 from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
 from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, find_lid, last_rid, stored
 from fhir_server.store.sqlite.schema import ELEMENTS
+from fhir_server.store.sqlite.sets import Sizes
 from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
 from fhir_server.store.sqlite.text import text_rows
 
