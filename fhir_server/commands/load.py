@@ -64,9 +64,9 @@ def load_paths(data: Path, paths: list[Path], jobs: int | None = None, *, quiet:
                     _report(refusal, progress)
                 rate = total.written / max(time.monotonic() - began, 1e-3)
                 progress.update(task, advance=event.read, resources=total.written, rate=rate)
-        except (FhirError, WorkerDied, OSError, ValueError) as error:
+        except (FhirError, WorkerDied, OSError, ValueError, KeyboardInterrupt) as error:
             progress.stop()
-            print(f"yidang load: stopped: {error}\nThe same command goes on from here.", file=sys.stderr)
+            print(f"yidang load: {error or 'interrupted'}; the same command goes on from here", file=sys.stderr)
             return 1
     if total.written >= _BULK:
         _refresh(data)
