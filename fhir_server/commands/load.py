@@ -66,7 +66,7 @@ def load_paths(data: Path, paths: list[Path], jobs: int | None = None, *, quiet:
                 progress.update(task, advance=event.read, resources=total.written, rate=rate)
         except (FhirError, WorkerDied, OSError, ValueError, KeyboardInterrupt) as error:
             progress.stop()
-            print(f"yidang load: {error or 'interrupted'}; the same command goes on from here", file=sys.stderr)
+            print(f"yidang load: {str(error) or 'interrupted'}; the same command goes on from here", file=sys.stderr)
             return 1
     if total.written >= _BULK:
         _refresh(data)
