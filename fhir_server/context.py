@@ -12,10 +12,9 @@ from fhir_server.store.protocol import Store
 from profiles.issues import Issue
 
 if TYPE_CHECKING:
-    from profiles.definitions import Definitions
-
     from fhir_server.http.routes import Routes
     from fhir_server.search.extract import Extractor
+    from profiles.definitions import Definitions
 
 
 class Checker(Protocol):
