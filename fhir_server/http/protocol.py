@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from fhir_server.http.guard import Guarded
 from fhir_server.http.shell import Application
 
 _CONTINUE = b"HTTP/1.1 100"
@@ -27,7 +28,9 @@ class _Joined:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        if self._held:
+        if self._transport.is_closing():
+            self._held = b""  # the client is gone: there is nobody to write to
+        elif self._held:
             self._transport.write(self._held + data)
             self._held = b""
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(_CONTINUE):
@@ -36,9 +39,9 @@ class _Joined:
             self._transport.write(data)
 
     def flush(self) -> None:
-        if self._held:
+        if self._held and not self._transport.is_closing():
             self._transport.write(self._held)
-            self._held = b""
+        self._held = b""
 
     def close(self) -> None:
         self.flush()
@@ -48,7 +51,7 @@ class _Joined:
         return self._transport.is_closing()
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Guarded):
     """One client connection."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -92,6 +95,7 @@ class Connection(HttpToolsProtocol):
         """The request is complete."""
         if self._short:
             self._short = False
+            self.ended()
         else:
             super().on_message_complete()
 
