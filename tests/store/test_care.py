@@ -154,3 +154,14 @@ def test_searches_that_take_too_long_are_given_up(tmp_path: Path, monkeypatch: p
     with pytest.raises(TooCostly):
         run(bench.store.count(bench.query("Observation", "status:not=final"), EVERYTHING))
     bench.store.close()
+
+
+def test_searches_go_on_after_many_were_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhir_server.store.sqlite.store._QUICK", 0.0)
+    monkeypatch.setattr("fhir_server.store.sqlite.store._QUICK_STEPS", 1)
+    bench = Bench(tmp_path / "data")
+    bench.put(patient("p"), *(observation(f"o{i}") for i in range(30)))
+    for _ in range(300):
+        assert bench.total("Observation", "code=a") == 30
+        assert len(bench.page("Observation", "patient=p&_count=5").matches) == 5
+    bench.store.close()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from consent import Access
+from fhir_server.errors import TooCostly
 from fhir_server.store.protocol import HistoryScope, Transaction
 from profiles.lossless import parse
 from tests.store.conftest import EVERYTHING, Bench, observation, patient, run
@@ -124,3 +125,25 @@ def test_an_access_that_says_nothing_sees_nothing(bench: Bench) -> None:
     assert run(bench.store.history(HistoryScope(), nobody)).entries == []
     with pytest.raises(TypeError):
         bench.store.read("Patient", "p", None)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_refuses_writes_and_loses_nothing(bench: Bench) -> None:
+    bench.put(patient("p"))
+    pages = bench.write(lambda _: bench.store._writing.execute("PRAGMA page_count").fetchone()[0])
+    bench.write(lambda _: bench.store._writing.execute(f"PRAGMA max_page_count={pages + 4}").fetchone())
+    refused = 0
+    kept: list[str] = []
+    for n in range(40):
+        try:
+            bench.put(
+                *(patient(f"p{n}-{m}", text={"status": "generated", "div": f"<div>{n}{m}</div>"}) for m in range(9))
+            )
+            kept += [f"p{n}-{m}" for m in range(9)]
+        except TooCostly as error:
+            refused += 1
+            assert error.issues[0].code == "no-store"
+    assert refused and kept
+    bench.write(lambda _: bench.store._writing.execute("PRAGMA max_page_count=1073741823").fetchone())
+    bench.put(patient("later"))
+    assert set(bench.ids("Patient")) == {"p", "later", *kept}
+    assert list(bench.store.check()) == []

@@ -21,11 +21,15 @@ KEYS = "keys"  # the values of _sort
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """One order as SQL over rows ``d(sk, rid)``: key columns, ORDER BY, and ``after`` a last row."""
+    """One order as SQL over rows ``d(sk, rid)``: key columns, ORDER BY, and ``after`` a last row.
+
+    ``joins`` bring the values of tokens, which are not kept by resource, for the rows of ``candidates``.
+    """
 
     kind: str
     keys: tuple[Sql, ...]
     descending: tuple[bool, ...]
+    joins: tuple[Sql, ...] = ()
 
     def order_by(self, sk: str) -> str:
         """The ORDER BY clause (key columns are named k0, k1 …; ``sk`` is the sort column)."""
@@ -115,9 +119,22 @@ def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: 
     if len(sort) == 1 and first.order is Order.DATE and first.descending and first.key == primary_date:
         return Ordering(NATURAL, (), ())
     keys: list[Sql] = []
-    for item in sort:
-        keys.append(_key(item, t, names))
-    return Ordering(KEYS, tuple(keys), tuple(item.descending for item in sort))
+    joins: list[Sql] = []
+    for i, item in enumerate(sort):
+        if item.order is Order.TOKEN:
+            joins.append(_token_values(item, i, t, names))
+            keys.append(Sql(f"z{i}.v"))
+        else:
+            keys.append(_key(item, t, names))
+    return Ordering(KEYS, tuple(keys), tuple(item.descending for item in sort), tuple(joins))
+
+
+def _token_values(item: Sort, number: int, t: int | None, names: Names) -> Sql:
+    """A join ``z<number>(rid, v)``: the parameter's values of all candidates, gathered in one walk."""
+    p = 0 if t is None else names.param(t, item.key)
+    pick = "max" if item.descending else "min"
+    gathered = f"SELECT x.rid, {pick}(x.code) AS v FROM tok x WHERE x.p=? AND x.rid IN (SELECT rid FROM candidates)"
+    return Sql(f" LEFT JOIN ({gathered} GROUP BY x.rid) z{number} ON z{number}.rid=d.rid", (p,))
 
 
 def _key(item: Sort, t: int | None, names: Names) -> Sql:
@@ -126,9 +143,6 @@ def _key(item: Sort, t: int | None, names: Names) -> Sql:
         return Sql(column)
     p = 0 if t is None else names.param(t, item.key)
     pick = "max" if item.descending else "min"
-    if item.order is Order.TOKEN:  # tokens are not kept by resource: gather the parameter's values once
-        found = f"SELECT v FROM (SELECT rid, {pick}(code) AS v FROM tok WHERE p=? GROUP BY rid) z WHERE z.rid=d.rid"
-        return Sql(f"({found})", (p,))
     table, column_name, hint = _TABLES[item.order]
     if item.order is Order.REFERENCE:
         target = "(SELECT min(y.id) FROM res y INDEXED BY res_lid WHERE y.lid=x.key)"

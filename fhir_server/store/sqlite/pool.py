@@ -47,6 +47,8 @@ def limited(connection: sqlite3.Connection, seconds: float, work: Callable[[], T
         raise
     finally:
         connection.set_progress_handler(None, 0)
+        if connection.in_transaction:  # the COMMIT that ends a search can be interrupted too
+            connection.execute("ROLLBACK")
 
 
 class ReaderPool(Generic[R]):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
 UNDATED = 2**62  # ``sk`` of a resource without clinical date: last when newest come first

@@ -173,22 +173,20 @@ class Search:
         limit: int,
     ) -> Sql:
         s = compiler.snapshot
-        columns = Sql(f"SELECT {driver.sk}, d.rid")
-        for i, key in enumerate(order.keys):
-            columns = columns + ", " + key + f" AS k{i}"
-        if driver.sorted and not order.keys:  # nothing to sort: the texts of the page's rows can come along
-            columns = columns + f", {COLUMNS}"
-        where = conjunction(
-            [
-                Sql("d.rid<=?", (s,)),
-                order.after(last, driver.sk),
-                compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
-                Sql("r.till>? AND r.body IS NOT NULL", (s,)),
-                access_condition(access, "r"),
-            ]
-        )
-        rows = columns + " FROM (" + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
-        return rows + where + f" ORDER BY {order.order_by(driver.sk)} LIMIT {limit}"
+        found = [
+            Sql("d.rid<=?", (s,)),
+            compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
+            Sql("r.till>? AND r.body IS NOT NULL", (s,)),
+            access_condition(access, "r"),
+        ]
+        rows = Sql(" FROM (") + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
+        if order.keys:
+            return _sorted(Sql("SELECT d.rid") + rows + conjunction(found), order, last, limit)
+        # In the order of the index nothing is sorted: the texts of the page's rows can come along.
+        columns = f", {COLUMNS}" if driver.sorted else ""
+        where = conjunction([*found, order.after(last, driver.sk)])
+        tail = f" ORDER BY {order.order_by(driver.sk)} LIMIT {limit}"
+        return Sql(f"SELECT {driver.sk}, d.rid{columns}") + rows + where + tail
 
     def compiler(self, snapshot: int) -> Compiler:
         """A compiler for conditions as of ``snapshot``."""
@@ -241,6 +239,17 @@ class Search:
         wanted = replace(query, count=limit, sort=(), where=tuple(x for x in query.where if x[0] == type_))
         rows, _, _ = self._rows(wanted, Access.everything("conditional"), last_rid(self.connection), None)
         return self._load(rows)
+
+
+def _sorted(candidates: Sql, order: Ordering, last: tuple[Any, ...] | None, limit: int) -> Sql:
+    """The rows of a page in the order of sort keys, from all candidates (``SELECT rid``)."""
+    head = Sql("WITH candidates AS MATERIALIZED (") + candidates + ") SELECT 0, d.rid"
+    for i, key in enumerate(order.keys):
+        head = head + ", " + key + f" AS k{i}"
+    head = head + " FROM candidates d"
+    for join in order.joins:
+        head = head + join
+    return head + " WHERE " + order.after(last, "0") + f" ORDER BY {order.order_by('0')} LIMIT {limit}"
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:

@@ -136,7 +136,7 @@ class Writer:
                     self._connection.execute("ROLLBACK")
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
         except sqlite3.Error as failure:
-            error = TooCostly(f"the record file cannot be written now ({failure})", code="no-store")
+            error = _unwritable(failure)
         except BaseException as failure:
             error = failure
         self._transaction.settle(committed=error is None)
@@ -159,8 +159,10 @@ class Writer:
             transaction.flush()
         except BaseException as error:
             waiting.error = error
-            if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
-                raise  # SQLite undid the whole transaction by itself (disk full, I/O error)
+            if isinstance(error, sqlite3.Error):
+                waiting.error = _unwritable(error)
+                if not self._connection.in_transaction:
+                    raise  # SQLite undid the whole transaction by itself (disk full, I/O error)
             run("ROLLBACK" if alone else "ROLLBACK TO write")
             transaction.undo(mark)
         if not alone:
@@ -181,3 +183,8 @@ class Writer:
                 self._transaction.undo(self._transaction.mark())
                 self._transaction.settle(committed=False)
             fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
+def _unwritable(failure: sqlite3.Error) -> TooCostly:
+    """The refusal of a write that the disk or the file did not take."""
+    return TooCostly(f"the record file cannot be written now ({failure})", code="no-store")
