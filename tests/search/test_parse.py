@@ -98,7 +98,7 @@ TRUTHS: list[tuple[str, str, str, Node]] = [
         "a",
         Or((Token(CODE, None, "a"), Token(key("Observation", "component-code"), None, "a"))),
     ),
-    ("Patient", "gender", "male", Token(key("Patient", "gender"), None, "male")),
+    ("Patient", "gender", "male", Token(key("Patient", "gender"), "", "male")),
     (
         "Patient",
         "gender",
@@ -106,7 +106,7 @@ TRUTHS: list[tuple[str, str, str, Node]] = [
         Token(key("Patient", "gender"), "", "male"),
     ),
     ("Patient", "gender", "http://other|male", Or(())),
-    ("Patient", "active", "true", Token(key("Patient", "active"), None, "true")),
+    ("Patient", "active", "true", Token(key("Patient", "active"), "", "true")),
     # references
     ("Observation", "subject", "Patient/1", Reference(SUBJECT, "Patient", "1")),
     (
@@ -240,7 +240,7 @@ TRUTHS: list[tuple[str, str, str, Node]] = [
         "Patient",
         "_has:Observation:patient:encounter.status",
         "a",
-        Has(SUBJECT, Chain(key("Observation", "encounter"), "Encounter", Token(key("Encounter", "status"), None, "a"))),
+        Has(SUBJECT, Chain(key("Observation", "encounter"), "Encounter", Token(key("Encounter", "status"), "", "a"))),
     ),
     # common
     ("Patient", "_id", "a,b,Patient/c,né", Id(("a", "b", "c"))),

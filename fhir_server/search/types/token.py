@@ -119,11 +119,12 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
         raise no_modifier(indexed, modifier, MODIFIERS)
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) == 1:
-        return per_source(indexed, lambda p, _: Token(p, None, parts[0]))
+        # Primitive elements have no system: saying so spares the store the look for the same code in several.
+        system = "" if indexed.types and indexed.types <= _PRIMITIVE else None
+        return per_source(indexed, lambda p, _: Token(p, system, parts[0]))
     if len(parts) > 2 or not any(parts):
         raise bad_value(indexed, text, "it is 'code', 'system|code', '|code' or 'system|'")
-    system, code = parts
-    return per_source(indexed, lambda p, _: _with_system(indexed, p, system, code))
+    return per_source(indexed, lambda p, _: _with_system(indexed, p, *parts))
 
 
 def _with_system(indexed: Indexed, param: Param, system: str, code: str) -> Node:

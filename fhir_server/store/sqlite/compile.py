@@ -16,8 +16,8 @@ from fhir_server.search.tree import Node
 from fhir_server.store.sqlite.conditions import SEVERAL, Conditions, Place
 from fhir_server.store.sqlite.postings import CONTAINED, LISTING, PATIENT_CODE, patient_code
 from fhir_server.store.sqlite.schema import UNDATED
-from fhir_server.store.sqlite.sets import NUMBERS, LidReference
-from fhir_server.store.sqlite.sql import TRUE, Sql, joined
+from fhir_server.store.sqlite.sets import NOTHING, NUMBERS, LidReference
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, joined
 
 SHORT = 32  # a list of fewer rows beats one that nobody has counted
 FEW = 400  # lists are counted no further to find the shortest
@@ -52,6 +52,8 @@ class Compiler(Conditions):
         driver, rest = self.plan(t, node)
         where = self.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))
         rows = Sql("SELECT d.rid FROM (") + driver.rows + ") d"
+        if where == FALSE:
+            return NOTHING
         if where != TRUE:
             rows = rows + ("" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid") + " WHERE " + where
         return rows if depth(rows.text) < DEEP else self._gathered(rows)
@@ -61,7 +63,7 @@ class Compiler(Conditions):
         t = self._names.type(CONTAINED + node.type)
         driver, rest = self.plan(t, node.node)
         where = self.test(t, rest, Place("d.rid", str(UNDATED)))
-        return Sql("SELECT d.rid FROM (") + driver.rows + ") d WHERE " + where
+        return NOTHING if where == FALSE else Sql("SELECT d.rid FROM (") + driver.rows + ") d WHERE " + where
 
     def _gathered(self, rows: Sql) -> Sql:
         """The same numbers, read now: SQLite's parser takes only so much nesting in one statement."""

@@ -26,7 +26,7 @@ from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering,
 from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, find_lid, last_rid, stored
 from fhir_server.store.sqlite.schema import ELEMENTS
 from fhir_server.store.sqlite.sets import Sizes
-from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction
 from fhir_server.store.sqlite.text import text_rows
 
 PrimaryDate = Callable[[str], str | None]
@@ -155,6 +155,8 @@ class Search:
         if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
             driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True)
         sql = self._select(compiler, t, driver, rest, order, access, last, query.count + 1)
+        if sql is None:
+            return [], order
         keyed, natural = 2 + len(order.keys), order.kind == NATURAL
         found = self.connection.execute(sql.text, sql.args).fetchall()
         return [
@@ -171,7 +173,8 @@ class Search:
         access: Access,
         last: tuple[Any, ...] | None,
         limit: int,
-    ) -> Sql:
+    ) -> Sql | None:
+        """The page's statement; None where nothing can match."""
         s = compiler.snapshot
         found = [
             Sql("d.rid<=?", (s,)),
@@ -179,6 +182,8 @@ class Search:
             Sql("r.till>? AND r.body IS NOT NULL", (s,)),
             access_condition(access, "r"),
         ]
+        if conjunction(found) == FALSE:
+            return None
         rows = Sql(" FROM (") + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
         if order.keys:
             return _sorted(Sql("SELECT d.rid") + rows + conjunction(found), order, last, limit)
@@ -227,6 +232,8 @@ class Search:
             condition = access_condition(access, "r")
             if condition != TRUE:
                 conditions.append(Sql("EXISTS(SELECT 1 FROM res r WHERE r.rid=d.rid AND ") + condition + ")")
+            if conjunction(conditions) == FALSE:
+                continue
             joined = "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"
             sql = Sql("SELECT count(*) FROM (") + driver.rows + f") d{joined} WHERE " + conjunction(conditions)
             total += self.connection.execute(sql.text, sql.args).fetchone()[0]

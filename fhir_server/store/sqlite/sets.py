@@ -18,6 +18,7 @@ from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS
 from fhir_server.store.sqlite.sql import Sql, joined
 
+NOTHING = Sql("SELECT NULL AS rid WHERE 0")
 NUMBERS = "SELECT value FROM json_each(?)"
 _DELETION = METHOD_NUMBER["DELETE"]
 Sizes = dict[tuple[int, Node], tuple[int, float]]  # of token lists: counted rows, and until when they are good
@@ -126,7 +127,7 @@ class Sets(ABC):
             case tree.Token(_, _, str()) | tree.Uri(_, tree.UriMode.EXACT, _) | tree.Reference():
                 rows = self._exact(t, node)
                 if rows is None:
-                    return Sql("SELECT NULL WHERE 0")
+                    return NOTHING
                 return Sql(f"SELECT x.rid FROM {rows[0]} x WHERE ") + rows[1]
             case tree.Token(param, system, None):
                 p, s = self._names.param(t, param.key), self._system(system)
@@ -146,7 +147,7 @@ class Sets(ABC):
             case tree.Quantity(param):
                 s = self._system(node.system)
                 if s is None and node.system is not None:
-                    return Sql("SELECT NULL WHERE 0")
+                    return NOTHING
                 return ranges.quantity_rows(node, self._names.param(t, param.key), s)
             case AnyToken(param, system, codes):
                 p, s = self._names.param(t, param.key), self._system(system)
@@ -209,14 +210,14 @@ class Sets(ABC):
     def _compartment(self, t: int, node: tree.InCompartment) -> Sql:
         lid = self._lid(node.type, node.id)
         if lid is None:
-            return Sql("SELECT NULL WHERE 0")
+            return NOTHING
         parts = [
             Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key=?", (self._names.param(t, key), lid))
             for key in node.keys
         ]
         if node.itself:
             parts.append(self._of_lids(t, Sql("SELECT ?", (lid,))))
-        return joined(" UNION ALL ", parts) if parts else Sql("SELECT NULL WHERE 0")
+        return joined(" UNION ALL ", parts) if parts else NOTHING
 
     def _composite_set(self, t: int, node: tree.Composite) -> Sql:
         sets = [Sql("SELECT rid FROM (") + self._set(t, component) + ")" for component in node.components]

@@ -33,12 +33,16 @@ def joined(separator: str, parts: Iterable[Sql]) -> Sql:
 def conjunction(parts: Iterable[Sql]) -> Sql:
     """``(a AND b …)``; true when there is nothing to satisfy."""
     found = [part for part in parts if part != TRUE]
+    if FALSE in found:  # never left to SQLite, which finds no plan for some indexes beside a constant
+        return FALSE
     return _grouped(" AND ", found) if found else TRUE
 
 
 def disjunction(parts: Iterable[Sql]) -> Sql:
     """``(a OR b …)``; false when there is nothing to choose from."""
     found = [part for part in parts if part != FALSE]
+    if TRUE in found:
+        return TRUE
     return _grouped(" OR ", found) if found else FALSE
 
 

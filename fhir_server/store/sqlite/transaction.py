@@ -116,6 +116,7 @@ class SqliteTransaction:
         if committed:
             self.names.settle()
         else:
+            self.undo((0, 0, frozenset()))
             self.names.reset()
             self._lids.clear()
         self._new_lids = False
