@@ -76,13 +76,15 @@ class Compiler(Conditions):
         ``page``: only the first few rows are wanted, so that a walk through the whole type which
         ends early beats the gathering of a large set.
         """
-        nodes = self._of_patient([self._simpler(x) for x in _flat(node)])
+        nodes = self._of_patients([self._simpler(x) for x in _flat(node)])
         chosen = self._shortest(t, nodes)
         if chosen is None or chosen[1] >= FEW:
             for i, x in enumerate(nodes):
                 found = self._resolved(x) if isinstance(x, tree.Chain) else None
                 if found is not None:
                     nodes[i], chosen = found, (i, 0)
+                    nodes = self._of_patients(nodes)
+                    chosen = next(((j, 0) for j, y in enumerate(nodes) if _of_patient(y)), chosen)
                     break
         if chosen is None:
             weak = [(i, 0) for i, x in enumerate(nodes) if _sets(x) and not (page and self._size(t, x, MANY) >= MANY)]
@@ -92,22 +94,34 @@ class Compiler(Conditions):
         driver = self._driver(t, nodes.pop(chosen[0]), page)
         return driver, tree.And(tuple(nodes))
 
-    def _of_patient(self, nodes: list[Node]) -> list[Node]:
-        """A code within one patient's record has postings of its own; the reference stays to be tested."""
-        for reference in nodes:
-            match reference:
-                case tree.Reference(param, "Patient", id_) if param.key in self._patient_keys(param.type):
-                    lid = self._lid("Patient", id_)
-                case tree.InCompartment("Patient", id_, _, False):
-                    lid = self._lid("Patient", id_)
-                case _:
-                    continue
-            for i, token in enumerate(nodes):
-                match token:
-                    case tree.Token(tree.Param(type_, "code"), system, str() as code) if lid is not None:
-                        of_patient = tree.Param(type_, PATIENT_CODE)
-                        return [*nodes[:i], tree.Token(of_patient, system, patient_code(lid, code)), *nodes[i + 1 :]]
+    def _of_patients(self, nodes: list[Node]) -> list[Node]:
+        """A code within the records of a few patients has postings of its own.
+
+        The condition on the patients stays to be tested: a record holds more than its own subject's references.
+        """
+        lids = next((found for x in nodes if (found := self._patients(x))), None)
+        if not lids:
+            return nodes
+        for i, token in enumerate(nodes):
+            match token:
+                case tree.Token(tree.Param(type_, "code"), system, str() as code):
+                    param = tree.Param(type_, PATIENT_CODE)
+                    codes = tuple(tree.Token(param, system, patient_code(lid, code)) for lid in lids)
+                    return [*nodes[:i], codes[0] if len(codes) == 1 else tree.Or(codes), *nodes[i + 1 :]]
         return nodes
+
+    def _patients(self, node: Node) -> tuple[int, ...]:
+        """The lasting numbers of the few patients whose record the condition keeps to; () where it does not."""
+        match node:
+            case tree.Reference(param, "Patient", id_) if param.key in self._patient_keys(param.type):
+                lid = self._lid("Patient", id_)
+                return () if lid is None else (lid,)
+            case tree.InCompartment("Patient", id_, _, False):
+                lid = self._lid("Patient", id_)
+                return () if lid is None else (lid,)
+            case LidReference(param, lids, "Patient") if param.key in self._patient_keys(param.type):
+                return lids if len(lids) <= SEVERAL else ()
+        return ()
 
     def _simpler(self, node: Node) -> Node:
         """A long list of alternatives as few conditions."""
@@ -128,9 +142,8 @@ class Compiler(Conditions):
         if len(candidates) == 1 and not any(isinstance(x, tree.Chain) for x in nodes):
             return candidates[0], 0
         for i in candidates:
-            match nodes[i]:
-                case tree.Token(tree.Param(_, key)) if key == PATIENT_CODE:
-                    return i, 0
+            if _of_patient(nodes[i]):
+                return i, 0
         references = [i for i in candidates if isinstance(nodes[i], tree.Reference)]
         others = [(self._known_size(t, nodes[i]), i) for i in candidates if i not in references]
         best = min(others, default=None)
@@ -157,7 +170,9 @@ class Compiler(Conditions):
         """The chain's targets where they are few."""
         sql = self.lids(chain.type, chain.node)
         lids = self._connection.execute(sql.text + f" LIMIT {PROBES + 1}", sql.args).fetchall()
-        return LidReference(chain.param, tuple({row[0] for row in lids})) if len(lids) <= PROBES else None
+        if len(lids) > PROBES:
+            return None
+        return LidReference(chain.param, tuple({row[0] for row in lids}), chain.type)
 
     def _size(self, t: int, node: Node, most: int) -> int:
         """How many rows a condition has, counted no further than ``most``."""
@@ -213,6 +228,16 @@ def _flat(node: Node) -> list[Node]:
     if not isinstance(node, tree.And):
         return [node]
     return [x for part in node.nodes for x in _flat(part)]
+
+
+def _of_patient(node: Node) -> bool:
+    """Whether the condition is a code within the records of given patients."""
+    match node:
+        case tree.Token(tree.Param(_, key)):
+            return key == PATIENT_CODE
+        case tree.Or(nodes):
+            return bool(nodes) and all(_of_patient(x) for x in nodes)
+    return False
 
 
 def _posting(node: Node) -> bool:

@@ -30,6 +30,7 @@ class LidReference(Node):
 
     param: tree.Param
     lids: tuple[int, ...]
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
