@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import multiprocessing.connection
 import os
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.context import Context
+from fhir_server.errors import FhirError
 from fhir_server.loading.file import Event, load_file
 from loaders.bundles import Refusal, is_foundation
 from profiles.definitions import load as load_definitions
@@ -62,14 +65,28 @@ async def _work(context: Context, take: Callable[[], Path | None], tell: Callabl
             group.create_task(one())
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone; nobody would give it work or read what it says."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
 def _process(open_context: Open, tasks: Any, events: Any) -> None:
-    context = open_context()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        asyncio.run(_work(context, tasks.get, events.put))
+        context = open_context()
+        try:
+            asyncio.run(_work(context, tasks.get, events.put))
+        finally:
+            context.store.close()
     except KeyboardInterrupt:
         pass
-    finally:
-        context.store.close()
+    except Exception as error:
+        first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        # A text in place of an event: why this process cannot go on.
+        events.put(str(first) if isinstance(first, FhirError) else f"{type(first).__name__}: {first}")
 
 
 def _alone(paths: Sequence[Path], context: Context) -> Iterator[Event]:
@@ -96,12 +113,14 @@ def _together(paths: Sequence[Path], open_context: Open, processes: int) -> Iter
         for _ in range(2 * processes * _IN_FLIGHT):
             tasks.put(next(waiting, None))
         while left:
+            if any(process.exitcode for process in crew):
+                raise WorkerDied("a loading process ended before it had finished")
             try:
-                event: Event = events.get(timeout=1)
+                event: Event | str = events.get(timeout=0.5)
             except queue.Empty:
-                if any(process.exitcode for process in crew) or not any(process.is_alive() for process in crew):
-                    raise WorkerDied("a loading process ended before it had finished") from None
                 continue
+            if isinstance(event, str):
+                raise WorkerDied(event)
             yield event
             if event.done:
                 left -= 1

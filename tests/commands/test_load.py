@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +30,10 @@ def ndjson(path: Path, *resources: dict | str) -> Path:
 def bundle(path: Path, kind: str, *entries: dict) -> Path:
     path.write_text(json.dumps({"resourceType": "Bundle", "type": kind, "entry": list(entries)}))
     return path
+
+
+def quietly(data: Path, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "fhir_server.cli", "load", "--quiet", "--data", str(data), str(folder)]
 
 
 def post(resource: dict, **more: object) -> dict:
@@ -134,7 +140,7 @@ def test_numbers_keep_their_digits_on_the_way_in(yidang, versions, tmp_path):
     assert b'"value":1.00' in versions(tmp_path / "data")[0].body
 
 
-def test_killed_at_any_moment_it_goes_on_without_doubles(counted, tmp_path, request):
+def test_killed_at_any_moment_it_goes_on_without_doubles(counted, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     expected: Counter[str] = Counter()
@@ -145,16 +151,7 @@ def test_killed_at_any_moment_it_goes_on_without_doubles(counted, tmp_path, requ
         lines = [{k: v for k, v in r.items() if k != "id"} for r in file] * 8
         (folder / f"x{n}.ndjson").write_bytes(b"\n".join(map(lossless.encode, lines)))
         expected.update(r["resourceType"] for r in lines)
-    command = [
-        sys.executable,
-        "-m",
-        "fhir_server.cli",
-        "load",
-        "--quiet",
-        "--data",
-        str(tmp_path / "data"),
-        str(folder),
-    ]
+    command = quietly(tmp_path / "data", folder)
     moments = random.Random(4)
     kills = 0
     for _ in range(4):
@@ -182,6 +179,44 @@ def test_a_running_server_sees_what_is_loaded_beside_it(yidang, county, start_se
             assert client.get(f"{type}?_summary=count").json()["total"] == count
         assert client.post("Patient", json={"resourceType": "Patient"}).status_code == 201
     server.stop()
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("victim", ["worker", "parent"])
+def test_when_one_of_its_processes_is_killed_the_others_end_and_nothing_is_lost(counted, county, tmp_path, victim):
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("no /proc here to find the processes of a load in")
+    folder, expected = county
+    for n, file in enumerate(residents(60, seed=3)):
+        lines = [{k: v for k, v in r.items() if k != "id"} for r in file] * 4
+        (folder / f"x{n:02d}.ndjson").write_bytes(b"\n".join(map(lossless.encode, lines)))
+        expected.update(r["resourceType"] for r in lines)
+    command = quietly(tmp_path / "data", folder)
+    with subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.PIPE, text=True) as process:
+        crew: list[int] = []
+        while len(crew) < 2 and process.poll() is None:
+            crew = children(process)
+        os.kill(crew[0] if victim == "worker" else process.pid, signal.SIGKILL)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode != 0
+        assert victim == "parent" or "the same command goes on from here" in said
+    deadline = time.monotonic() + 20
+    while any(map(running, crew)):
+        assert time.monotonic() < deadline, "a loading process was left behind"
+        time.sleep(0.02)
+    assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    assert counted(tmp_path / "data") == expected
 
 
 @pytest.mark.parametrize("arguments", [["--jobs", "0", "x"], [], ["--jobs", "many", "x"]])
