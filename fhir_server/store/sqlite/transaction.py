@@ -182,14 +182,13 @@ class SqliteTransaction:
         self.rid += 1
         if type_ == "SearchParameter":
             self._parameters.add(id_)
-        row = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
-        if row is None:
+        # Most are new: one statement both looks and enters.
+        if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, self.lid + 1, self.rid)).rowcount:
             self.lid += 1
             self._new_lids = True
-            run("INSERT INTO ent VALUES(?,?,?,?)", (id_, t, self.lid, self.rid))
             self._lids[type_, id_] = self.lid
             return self.lid, 1
-        lid, current = row
+        lid, current = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
         if (t, id_) in self._heads:  # written a moment ago by the same write function
             self._flush_versions()
         run("UPDATE ent SET cur=? WHERE id=? AND t=?", (self.rid, id_, t))
