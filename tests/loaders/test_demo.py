@@ -13,6 +13,8 @@ from typing import Any
 from loaders.demo import bundles, county_bundle, resident_bundle, residents
 from loaders.demo.identity import IDENTITY_NUMBER, credit_code, identity_check, identity_number
 from profiles import lossless
+from profiles.definitions import load
+from profiles.structure import Validator
 
 CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -126,3 +128,12 @@ def test_it_writes_files_that_sort_in_loading_order(tmp_path: Path):
         "resident-000002.json.gz",
         "resident-000003.json.gz",
     ]
+
+
+def test_every_resource_of_the_county_is_valid():
+    validator = Validator(load())
+    county = [entry["resource"] for entry in county_bundle(1)["entry"]]
+    created = [entry["resource"] for file in residents(40) for entry in resident_bundle(file, create=True)["entry"]]
+    for resource in (*county, *everybody(40), *created):
+        parsed = lossless.parse(lossless.encode(resource))
+        assert validator.check(parsed) == [], resource
