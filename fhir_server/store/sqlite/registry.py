@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fhir_server.search.custom import base_types, objection
 from fhir_server.search.extract import Extractor
@@ -23,13 +23,25 @@ from fhir_server.store.sqlite.schema import ALIVE
 from profiles.definitions import SearchParameterDef
 from profiles.lossless import parse
 
-if TYPE_CHECKING:
-    from fhir_server.store.sqlite.transaction import SqliteTransaction
-
 EVERYTHING = "*"  # the id of the job that makes all index rows anew
 _STEP = 200  # resources a commit
 _COLUMNS = "id, kind, target, status, position, last, done, total, note, started, beat"
 _INDEXED = f"r.body IS NOT NULL AND (r.till={ALIVE} OR EXISTS(SELECT 1 FROM dead z WHERE z.rid=r.rid))"
+
+
+class Indexing(Protocol):
+    """What reindexing needs of the writer's transaction."""
+
+    names: Names
+
+    def index(self, rows: Rows, t: int, rid: int, pat: int) -> None:
+        """Gather index rows of a version that is there already."""
+
+    def flush(self) -> None:
+        """File what was gathered."""
+
+    def end(self) -> None:
+        """Write the counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,7 @@ def custom_definition(resource: dict[str, Any], extractor: Extractor) -> tuple[S
     return (None, reason) if reason else (definition, "")
 
 
-def step(connection: sqlite3.Connection, tx: SqliteTransaction, extractor: Extractor, now: int) -> bool:
+def step(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor, now: int) -> bool:
     """One step of the first unfinished job, inside the caller's transaction; whether there is more to do."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM job WHERE status IN ('queued', 'running') ORDER BY started, id LIMIT 1"
@@ -155,7 +167,7 @@ def step(connection: sqlite3.Connection, tx: SqliteTransaction, extractor: Extra
     return True
 
 
-def _start(connection: sqlite3.Connection, tx: SqliteTransaction, extractor: Extractor, job: Job, now: int) -> None:
+def _start(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor, job: Job, now: int) -> None:
     """Remove the rows of an earlier form of the parameter and count what is to be done."""
     if job.kind == "everything":
         for table in postings.COLUMNS:
@@ -197,7 +209,7 @@ def _drop(connection: sqlite3.Connection, names: Names, type_: str, code: str) -
         connection.execute("UPDATE res SET present=present & ~(1<<?) WHERE t=?", (bit, t))
 
 
-def _advance(connection: sqlite3.Connection, tx: SqliteTransaction, extractor: Extractor, job: Job, now: int) -> None:
+def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor, job: Job, now: int) -> None:
     """Index the next resources of the job, and move it on in the same commit."""
     bodies = Bodies(connection)
     spots = dict(spot.split(".", 1) for spot in job.target.split(" ") if spot)

@@ -15,12 +15,12 @@ from fhir_server.errors import Gone
 from fhir_server.search import tree
 from fhir_server.search.tree import Query, Total
 from fhir_server.store.protocol import Page, Stored
-from fhir_server.store.sqlite import includes
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.compile import Compiler, Driver
 from fhir_server.store.sqlite.conditions import Place
 from fhir_server.store.sqlite.cursor import Cursor
+from fhir_server.store.sqlite.includes import Including
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
 from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, find_lid, last_rid, stored
@@ -62,7 +62,7 @@ class Search:
         self.names = names
         self._bodies = bodies
         self._primary_date = primary_date
-        self.include_max = include_max
+        self._include_max = include_max
         self._patient_keys = patient_keys
         self._sizes: Sizes = {}
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
@@ -85,7 +85,8 @@ class Search:
                 total = len(rows)
             skip = cursor.skip if cursor else 0
             rids = [row.rid for row in rows]
-            included, left = includes.included(self, query.includes, rids, snapshot, access, skip)
+            including = Including(self.connection, self.names, snapshot, access, self._include_max)
+            included, left = including.included(query.includes, rids, skip)
             page = Page(
                 matches=[] if skip else self._load(rows),
                 includes=self._load([Row((), rid, None) for rid in included]),
