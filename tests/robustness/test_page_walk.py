@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
@@ -263,3 +265,25 @@ def test_a_cursor_outlives_the_server_process(nursery: Nursery, tmp_path_factory
     assert rest == ["p4", "p5", "p6", "p7", "p8", "p9"]
     api.close()
     again.kill()
+
+
+def test_a_cursor_that_has_expired_is_gone(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Once the versions of its moment are purged a walk cannot go on; it says so instead of leaving some out."""
+    data = tmp_path_factory.mktemp("expiry") / "data"
+    server = nursery.serve(data, free_port(), environment={"YIDANG_PAGE_SECONDS": "1"})
+    api = server.ready()
+    for number in range(10):
+        assert api.put(f"Patient/p{number}", {"resourceType": "Patient", "id": f"p{number}"}).status == 201
+    following = cursor_of(api, "Patient?_count=4")
+    changed = {"resourceType": "Patient", "id": "p7", "active": True}
+    assert api.put("Patient/p7", changed).status == 200
+    end = time.monotonic() + 20
+    while (answer := api.get(following)).status == 200:
+        assert answer.ids() == ["p4", "p5", "p6", "p7"], "a page before its expiry is whole"
+        assert time.monotonic() < end, "the cursor does not expire"
+        threading.Event().wait(0.1)
+    assert answer.status == 410
+    assert answer.json["issue"][0]["code"] == "expired"
+    assert len(api.get("Patient?_count=20").ids()) == 10
+    api.close()
+    server.kill()
