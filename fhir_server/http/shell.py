@@ -11,6 +11,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fhir_server.context import Context
@@ -37,6 +38,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BASE = "/fhir"
+_THREADS = 2
 _FORM = "application/x-www-form-urlencoded"
 _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, "
@@ -102,6 +104,8 @@ class Application:
                 return
 
     def _open(self) -> None:
+        # Long bodies are prepared in threads; more of them would only take the interpreter lock from each other.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "yidang-work"))
         self._context = self._start()
         # Tables and code stay for good: the collector need not look at them again. Requests make many
         # short-lived objects without cycles, so it need not look often either (a tenth of a load's time).
