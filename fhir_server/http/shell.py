@@ -91,6 +91,8 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                # Long bodies are prepared in threads; more would only take the interpreter lock from each other.
+                asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "yidang-work"))
                 try:
                     self._open()
                 except Exception as error:
@@ -104,8 +106,6 @@ class Application:
                 return
 
     def _open(self) -> None:
-        # Long bodies are prepared in threads; more of them would only take the interpreter lock from each other.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "yidang-work"))
         self._context = self._start()
         # Tables and code stay for good: the collector need not look at them again. Requests make many
         # short-lived objects without cycles, so it need not look often either (a tenth of a load's time).
