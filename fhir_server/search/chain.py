@@ -1,6 +1,7 @@
 """Chained parameters: conditions on what a reference points at.
 
-https://hl7.org/fhir/R4/search.html#chaining
+https://hl7.org/fhir/R4/search.html#chaining. A chain is also evaluated inside contained resources
+(search.html#contained).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ def targeted(context: Context, type: str, code: str, modifier: str, rest: str, i
     indexed = reference_param(context, type, code)
     targets = targets_of(context, indexed, modifier)
     if len(targets) == 1:
-        return _to(indexed, targets[0], inner(targets[0]))
+        return _to(context, indexed, targets[0], inner(targets[0]))
     nodes: list[Node] = []
     for target in targets:
         try:
-            nodes.append(_to(indexed, target, inner(target)))
+            nodes.append(_to(context, indexed, target, inner(target)))
         except UnknownParameter:
             continue
     if not nodes:
@@ -46,7 +47,7 @@ def reference_param(context: Context, type: str, code: str) -> Indexed:
     indexed = context.param(type, code)
     if indexed.kind != "reference":
         raise UnknownParameter(
-            f"search parameter '{code}' of {type} is no reference ({indexed.kind}), so nothing can be chained to it",
+            f"search parameter '{code}' of {type} is no reference ({indexed.kind}), so it leads to nothing",
             f"http.{code}",
         )
     return indexed
@@ -65,6 +66,16 @@ def targets_of(context: Context, indexed: Indexed, modifier: str) -> tuple[str, 
     return (modifier,)
 
 
-def _to(indexed: Indexed, target: str, inner: Node) -> Node:
+def canonical(context: Context, indexed: Indexed, target: str) -> bool:
+    """Whether the parameter may name a resource of type ``target`` by its canonical URL."""
+    if not indexed.types & {"canonical", "uri"}:
+        return False
+    url = context.params(target).get("url")
+    return url is not None and url.kind == "uri"
+
+
+def _to(context: Context, indexed: Indexed, target: str, inner: Node) -> Node:
+    named = canonical(context, indexed, target)
+
     sources = [s for s in indexed.sources if s.target in (None, target)]
-    return any_of(Chain(Param(indexed.type, s.key), target, inner) for s in sources) if sources else Or(())
+    return any_of(Chain(Param(indexed.type, s.key), target, inner, named) for s in sources) if sources else Or(())

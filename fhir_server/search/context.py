@@ -46,7 +46,7 @@ class Context:
         """The parameter ``code`` of ``type``. Raises UnknownParameter, which lists the known ones."""
         found = self.params(type).get(code)
         if found is None:
-            known = ", ".join(sorted(self.params(type)))
+            known = ", ".join(sorted(self.params(type).keys() - {"_query"}))
             raise UnknownParameter(f"{type} has no search parameter '{code}'; it has {known}", f"http.{code}")
         return found
 

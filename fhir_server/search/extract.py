@@ -21,6 +21,7 @@ from .plan import Indexed, TypePlan, elements_at, plan_of
 from .rows import Rows
 from .sinks import Setting, Sink
 from .times import interval_reader
+from .tree import INSIDE, inside_key
 
 # The parameters that hold the clinically relevant time, best first.
 PRIMARY_DATES: Mapping[str, tuple[str, ...]] = {
@@ -184,6 +185,8 @@ class Extractor:
         except Exception:  # odd input: once more, element by element
             out = _careful(compiled, resource)
         _summarise(compiled, type_, resource, out)
+        if out.inside:
+            _mark(type_, resource, out)
         return out
 
     def _custom(self, type: str) -> tuple[SearchParameterDef, ...]:
@@ -305,6 +308,14 @@ def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:
         with suppress(Exception):
             sink(resource, out)
     return out
+
+
+def _mark(type_: str, resource: dict[str, Any], out: Rows) -> None:
+    """Let the contained resources that the resource refers to say so, for chains that lead into it."""
+    for place, _, part in out.contained:
+        own = resource["contained"][place].get("id")
+        keys = dict.fromkeys(inside_key(type_, key) for key, id_ in out.inside if id_ == own)
+        part.tok += [(key, "", INSIDE) for key in keys]
 
 
 def _summarise(compiled: _TypeExtractor, type_: str, resource: dict[str, Any], out: Rows) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fhir_server.errors import BadRequest
 
-from .chain import Criterion, reference_param
+from .chain import Criterion, canonical, reference_param
 from .context import Context, any_of
 from .tree import Has, Node, Or, Param
 
@@ -30,4 +30,5 @@ def node(context: Context, type: str, name: str, value: str, criterion: Criterio
         )
     inner = criterion(context, source, rest, value)
     keys = [s.key for s in indexed.sources if s.target in (None, type)]
-    return any_of(Has(Param(source, key), inner) for key in keys) if keys else Or(())
+    named = canonical(context, indexed, type)
+    return any_of(Has(Param(source, key), inner, named) for key in keys) if keys else Or(())

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from fhir_server.errors import BadRequest
 
-from .chain import reference_param
+from .chain import canonical, reference_param
 from .context import Context, UnknownParameter
 from .tree import Include
 
@@ -55,9 +55,11 @@ def _named(
         raise BadRequest(
             f"'{code}' of {source} does not point at {target}, but at {', '.join(indexed.targets)}", "http._include"
         )
+    wanted = (target,) if target is not None else indexed.targets
+    named = any(canonical(context, indexed, one) for one in wanted)
     for key in indexed.sources:
         if target is None or key.target in (None, target):
-            yield Include(source, key.key, target or key.target, reverse, iterate)
+            yield Include(source, key.key, target or key.target, reverse, iterate, named)
 
 
 def _points(context: Context, source: str, types: Sequence[str], reverse: bool) -> bool:

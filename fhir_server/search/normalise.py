@@ -61,7 +61,12 @@ def name_parts(family: str, given: tuple[str, ...]) -> tuple[str, ...]:
             return ()
         return normalise(f"{forename} {family}"), normalise(f"{family} {forename}")
     forms = [normalise(family + forename), normalise(f"{family} {forename}")] if family and forename else []
-    forms += _spelled(_syllables(family, surname=True), _syllables(forename, surname=False))
+    named, called = _syllables(family, surname=True), _syllables(forename, surname=False)
+    forms += _spelled(named, called)
+    if family and forename:  # the pinyin of the given name alone, as of the family name, which the whole begins with
+        forms += _spelled((), called)
+    if len(given) > 1:
+        forms.append(normalise(forename))
     return tuple(dict.fromkeys(form for form in forms if form))
 
 

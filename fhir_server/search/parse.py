@@ -26,6 +26,7 @@ _LONGEST = 1_000_000  # characters of one value
 _SUMMARIES = frozenset({"true", "false", "text", "data", "count"})
 _CONTAINED = frozenset({"true", "false", "both"})
 _CONTAINED_TYPES = frozenset({"container", "contained"})
+_NAMING = frozenset({"_sort", "_include", "_revinclude"})  # their values name parameters, which may be unknown
 _OF_HTTP = frozenset({"_format", "_pretty"})
 
 
@@ -82,7 +83,7 @@ def parse(
         except UnknownParameter:
             if not lenient:
                 raise
-            ignored.append(name)
+            ignored.append(f"{name}={value}" if name.partition(":")[0] in _NAMING else name)
             continue
         if used:
             applied.append((name, value))

@@ -138,6 +138,7 @@ def _cover(code: str, mine: _Paths, others: Mapping[str, _Paths]) -> list[str]:
         (other, theirs.paths)
         for other, theirs in others.items()
         if other != code
+        and other not in BUILT_IN
         and theirs.kind == mine.kind
         and theirs.target is None
         and theirs.paths <= mine.paths
@@ -211,8 +212,9 @@ class _Builder:
     def _targets(self, definition: SearchParameterDef, leaves: Iterable[ElementDef]) -> tuple[str, ...]:
         """The resource types that the references may have."""
         known = self.definitions.resource_types
-        named = [t for t in definition.target if t in known]
-        allowed = {t for e in leaves if e.type == "Reference" for t in (e.targets or known)}
+        named = [t for t in definition.target or sorted(known) if t in known]
+        kinds = ("Reference",) if definition.target else ("Reference", "canonical")
+        allowed = {t for e in leaves if e.type in kinds for t in (e.targets or known)}
         return tuple(t for t in named if not allowed or t in allowed or "Resource" in allowed)
 
     def _systems(self, leaves: Iterable[ElementDef]) -> frozenset[str]:
@@ -234,7 +236,7 @@ class _Builder:
         )
 
     def _part(self, definition: SearchParameterDef, base: Steps) -> Part | None:
-        components = [(self.by_url.get(url), expression) for url, expression in definition.components]
+        components = self._components(definition, base)
         made: list[Indexed] = []
         for place, (simple, expression) in enumerate(components):
             found = branches(expression)
@@ -255,6 +257,27 @@ class _Builder:
             if base and [c.sources for c in part.components] == [c.sources for c in made]
         )
         return Part(next(same, definition.code), not base, tuple(made))
+
+    def _components(self, definition: SearchParameterDef, base: Steps) -> list[tuple[SearchParameterDef | None, str]]:
+        """The components' parameters and expressions.
+
+        R4 gives those of ``DocumentReference.relationship`` the wrong way round: a reference parameter the
+        expression of a code. Where two expressions suit only each other's parameters, they are exchanged.
+        """
+        found = [(self.by_url.get(url), expression) for url, expression in definition.components]
+        if len(found) == 2 and base:
+            (one, first), (two, second) = found
+            kinds = (one.type if one else "", two.type if two else "")
+            if sorted(kinds) == ["reference", "token"] and self._referring(base, first) != (kinds[0] == "reference"):
+                return [(one, second), (two, first)]
+        return found
+
+    def _referring(self, base: Steps, expression: str) -> bool:
+        """Whether the expression leads to references."""
+        ends = [
+            e for b in branches(expression) or () for e in elements_at(self.definitions, self.type, (*base, *b.steps))
+        ]
+        return any(e.type == "Reference" for e in ends)
 
     def _at_root(self, simple: SearchParameterDef, found: tuple[Branch, ...]) -> Indexed | None:
         """The smallest simple parameter of the same kind that reads the component's path."""

@@ -21,7 +21,8 @@ class Rows:
     have component keys (``code-value-quantity$0``).
     ``present``: codes of the parameters that have a value (for ``:missing``).
     ``date``: the primary clinical date in milliseconds, for newest-first order.
-    ``contained``: place, type and rows of each contained resource.
+    ``contained``: place, type and rows of each contained resource; one that the container refers
+    to has a row in ``tok`` which says by what (``tree.inside_key``). ``inside``: (key, id) of those references.
     ``patients``: ids of the Patients in whose compartment the resource is, first the subject.
     """
 
@@ -36,3 +37,4 @@ class Rows:
     date: int | None = None
     patients: list[Text] = field(default_factory=list)
     contained: list[tuple[int, Text, Rows]] = field(default_factory=list)
+    inside: list[tuple[Text, Text]] = field(default_factory=list)

@@ -25,6 +25,14 @@ class Param:
     key: str
 
 
+INSIDE = "true"
+
+
+def inside_key(type: str, key: str) -> str:
+    """The key of the ``tok`` rows of contained resources to which the container's reference ``key`` points."""
+    return f"in:{type}.{key}"
+
+
 class Prefix(StrEnum):
     """Comparison of an ordered value. https://hl7.org/fhir/R4/search.html#prefix"""
 
@@ -184,19 +192,37 @@ class Composite(Node):
 
 @dataclass(frozen=True, slots=True)
 class Chain(Node):
-    """The reference ``param`` points to a ``type`` resource that satisfies ``node``."""
+    """The reference ``param`` points to a ``type`` resource that satisfies ``node``.
+
+    ``canonical``: it may also name the resource by its canonical URL (rows ``tok`` as of uris).
+    ``contained`` is the condition on a contained resource that it may point to instead.
+    """
 
     param: Param
     type: str
     node: Node
+    canonical: bool = False
+
+    @property
+    def contained(self) -> Contains:
+        """The chain inside the resource: its rows are rows of the chain, too.
+
+        https://hl7.org/fhir/R4/search.html#contained
+        """
+        pointed_at = Param(self.type, inside_key(self.param.type, self.param.key))
+        return Contains(self.type, And((Token(pointed_at, "", INSIDE), self.node)))
 
 
 @dataclass(frozen=True, slots=True)
 class Has(Node):
-    """Some resource of ``param.type`` that satisfies ``node`` points here with ``param``."""
+    """Some resource of ``param.type`` that satisfies ``node`` points here with ``param``.
+
+    ``canonical``: perhaps by the canonical URL (see ``Chain``).
+    """
 
     param: Param
     node: Node
+    canonical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +295,8 @@ class Include:
     """``_include`` (``reverse`` False) or ``_revinclude``.
 
     ``source`` is the type that holds the reference, ``key`` its parameter (None: ``*``),
-    ``target`` the wanted target type (None: any).
+    ``target`` the wanted target type (None: any). ``canonical``: the reference may be a
+    canonical URL (see ``Chain``).
     """
 
     source: str
@@ -277,6 +304,7 @@ class Include:
     target: str | None
     reverse: bool = False
     iterate: bool = False
+    canonical: bool = False
 
 
 class Total(StrEnum):

@@ -108,14 +108,18 @@ def matches(node: tree.Node, key: Key, rows: Rows, world: World) -> bool:
             return (param.key not in rows.present) is missing
         case tree.Composite(_, components):
             return any(all(matches(one, key, element, world) for one in components) for element in elements(rows))
-        case tree.Chain(param, target, inner):
+        case tree.Chain(param, target, inner, canonical):
+            found = {to for to in rows.ref if to[0] == param.key and to[1] == target}
+            if canonical:
+                found |= {(param.key, *to) for to, other in world.rows.items() if names(rows, param.key, other)}
+            linked = any(kind == target and satisfies(inner, (kind, id_), world) for _, kind, id_ in found)
+            return linked or matches(node.contained, key, rows, world)
+        case tree.Contains(kind, inner):
+            return any(type_ == kind and matches(inner, key, part, world) for _, type_, part in rows.contained)
+        case tree.Has(param, inner, canonical):
             return any(
-                code == param.key and kind == target and satisfies(inner, (kind, id_), world)
-                for code, kind, id_ in rows.ref
-            )
-        case tree.Has(param, inner):
-            return any(
-                (param.key, *key) in other.ref and matches(inner, (kind, id_), other, world)
+                ((param.key, *key) in other.ref or (canonical and names(other, param.key, rows)))
+                and matches(inner, (kind, id_), other, world)
                 for (kind, id_), other in world.rows.items()
                 if kind == param.type
             )
@@ -128,6 +132,18 @@ def matches(node: tree.Node, key: Key, rows: Rows, world: World) -> bool:
         case tree.Text(scope, query):
             return has_words(world.texts.get(key, ("", ""))[0 if scope == "_text" else 1], query)
     return value_matches(node, rows)
+
+
+def names(rows: Rows, key: str, target: Rows) -> bool:
+    """Whether a reference ``key`` of ``rows`` is the canonical URL of ``target``, and of its version if it says one."""
+    for code, version, url in rows.tok:
+        if code != key or ("url", "", url) not in target.tok:
+            continue
+        if version and ("version", "", version) in target.tok:
+            return True
+        if not version and not any(k == key and v and u == url for k, v, u in rows.tok):
+            return True
+    return False
 
 
 def value_matches(node: tree.Node, rows: Rows) -> bool:

@@ -71,6 +71,8 @@ def _reference(key: str, setting: Setting) -> Sink:
                 out.ref.append((key, *local))
             elif text[:1] != "#":
                 out.tok.append((key, "", text))
+            elif not bare:
+                out.inside.append((key, text[1:]))
         identifier = value.get("identifier")
         if identifier is not None:
             found = found or value.get("type")
@@ -91,10 +93,26 @@ def canonical_rows(key: str, text: str) -> list[tuple[str, str, str]]:
     return [(key, "", url), (key, version, url)] if bar and version else [(key, "", url)]
 
 
-def _canonical(key: str, setting: Setting) -> Sink:
+def canonical(key: str, setting: Setting) -> Sink:
+    """The sink of uris and canonicals."""
+
     def sink(value: Any, out: Rows) -> None:
         if type(value) is str:
             out.tok += canonical_rows(key, value)
+
+    return sink
+
+
+def _named(key: str, setting: Setting) -> Sink:
+    """A resource named by its canonical URL, or by a literal reference to one of this server."""
+    read = local_reader(setting.resource_types, tuple(setting.base_urls))
+    as_uri = canonical(key, setting)
+
+    def sink(value: Any, out: Rows) -> None:
+        as_uri(value, out)
+        local = read(value.partition("|")[0]) if type(value) is str else None
+        if local is not None:
+            out.ref.append((key, *local))
 
     return sink
 
@@ -113,7 +131,7 @@ def _inline(key: str, setting: Setting) -> Sink:
 SINKS: dict[str, Factory] = {
     "Reference": _reference,
     "Resource": _inline,
-    **dict.fromkeys(("canonical", "uri", "url"), _canonical),
+    **dict.fromkeys(("canonical", "uri", "url"), _named),
 }
 
 MODIFIERS = ("missing", "identifier", "above", "below", "[type]")

@@ -9,7 +9,7 @@ from typing import Any
 
 from fhir_server.errors import NotSupported
 from fhir_server.search.context import Context, any_of, bad_value, no_modifier, per_source, split, unescape
-from fhir_server.search.normalise import normalise
+from fhir_server.search.normalise import has_han, normalise
 from fhir_server.search.plan import Indexed
 from fhir_server.search.rows import Rows
 from fhir_server.search.sinks import Factory, Setting, Sink
@@ -110,7 +110,9 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     """The condition that one token value asks. ``:not`` and ``:missing`` are dealt with before."""
     if modifier == "text":
         wanted = normalise(unescape(text))
-        return per_source(indexed, lambda p, _: String(Param(p.type, f"{p.key}:text"), StringMode.PREFIX, wanted))
+        # Chinese is written without blanks: what would be the start of a word stands anywhere.
+        mode = StringMode.CONTAINS if has_han(wanted) else StringMode.PREFIX
+        return per_source(indexed, lambda p, _: String(Param(p.type, f"{p.key}:text"), mode, wanted))
     if modifier == "of-type":
         return _of_type(indexed, text)
     if modifier in _TERMINOLOGY:

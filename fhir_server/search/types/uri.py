@@ -11,8 +11,7 @@ from fhir_server.search.sinks import Factory
 from fhir_server.search.tree import Node, Token, Uri, UriMode
 from fhir_server.search.types import reference
 
-_canonical = reference.SINKS["canonical"]
-SINKS: dict[str, Factory] = dict.fromkeys(("uri", "url", "canonical", "oid", "uuid", "string"), _canonical)
+SINKS: dict[str, Factory] = dict.fromkeys(("uri", "url", "canonical", "oid", "uuid", "string"), reference.canonical)
 
 MODIFIERS = ("missing", "below", "above")
 _MODES = {"": UriMode.EXACT, "below": UriMode.BELOW, "above": UriMode.ABOVE}
