@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import socket
 import sys
@@ -87,7 +90,16 @@ class _Factory:
         self.settings = settings
 
     def __call__(self) -> Application:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         return application(self.settings)
+
+
+def _end_with_parent() -> None:
+    """Stop this server process when the one that started it was killed: it would hold the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve(settings: Settings) -> int:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from tests.robustness.api import Answer, Api, Broken, Resource
 from tests.robustness.nursery import Fork, Nursery, free_port
@@ -260,3 +265,60 @@ def test_fifty_kills_lose_nothing_that_was_answered(nursery: Nursery, tmp_path: 
     assert_sound(data)
     print(f"{writes} requests, {carried_out} unanswered ones had been carried out")
     assert writes > KILLS * CLIENTS
+
+
+def processes_of(pid: int) -> list[int]:
+    """The server processes that ``pid`` started (not Python's own keeper of resources)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_a_killed_worker_is_replaced_and_loses_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    seed = int(os.environ.get("YIDANG_TEST_SEED") or random.randrange(10**6))
+    print(f"seed {seed}")
+    data, port = tmp_path / "data", free_port()
+    server = nursery.serve(data, port, "--workers", "2")
+    server.ready().close()
+    wait_until(lambda: len(processes_of(server.pid)) == 2)
+    ledgers = [Ledger(number, seed) for number in range(4)]
+    for _ in range(2):
+        threads = [threading.Thread(target=ledger.write_until_dead, args=(server.url,)) for ledger in ledgers]
+        for thread in threads:
+            thread.start()
+        threading.Event().wait(0.3)
+        for worker in processes_of(server.pid):  # one after the other: each client notices
+            os.kill(worker, signal.SIGKILL)
+        for thread in threads:
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+        api = server.ready()
+        for ledger in ledgers:
+            ledger.settle(api)
+            ledger.compare(api)
+        api.close()
+    wait_until(lambda: len(processes_of(server.pid)) == 2)
+    assert server.stop() == 0
+    assert_sound(data)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_workers_end_with_the_process_that_started_them(nursery: Nursery, tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    server = nursery.serve(data, port, "--workers", "2")
+    server.ready().close()
+    workers = processes_of(server.pid)
+    server.kill()
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    again = nursery.serve(data, port)
+    api = again.ready()
+    assert api.put("Patient/a", {"resourceType": "Patient", "id": "a"}).status == 201
+    api.close()
+    assert again.stop() == 0
