@@ -215,6 +215,67 @@ def test_a_cut_of_included_resources_goes_on_by_link_until_all_are_there(world: 
             assert wanted <= {name for name, _ in included(so_far)}
 
 
+def test_a_history_walk_gives_each_version_of_its_first_moment_once(world: World, reader: Api) -> None:
+    for path in ("_history", "Observation/_history", "Patient/p1/_history"):
+        with world.gate.closed():
+            whole = reader.walk(f"{path}?_count=1000")
+            first = reader.get(f"{path}?_count=60" if "p1" not in path else f"{path}?_count=2").json
+        everything = [version_of(entry) for page in whole for entry in page.get("entry", [])]
+        assert len(set(everything)) == len(everything) == first["total"]
+        pages = walk_on(reader, world, first)
+        assert [version_of(entry) for page in pages for entry in page.get("entry", [])] == everything
+
+
+def version_of(entry: Resource) -> tuple[str, str]:
+    return entry["fullUrl"], entry["response"]["etag"]
+
+
+def test_everything_of_a_patient_is_whole_over_its_pages(world: World, reader: Api) -> None:
+    for number in (0, 3, 6):
+        with world.gate.closed():
+            records = dict(world.records)
+            answer = reader.get(f"Patient/p{number}/$everything?_count=3")
+        if f"Patient/p{number}" not in records:
+            assert answer.status in (404, 410)
+            continue
+        pages = walk_on(reader, world, answer.json)
+        found = [name for page in pages for name in names(page.get("entry", []))]
+        about = {
+            (name, record.version)
+            for name, record in records.items()
+            if name == f"Patient/p{number}" or getattr(record, "subject", "") == f"p{number}"
+        }
+        assert sorted(found) == sorted(about)
+
+
+def test_a_walk_goes_on_in_another_process(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> None:
+    server = nursery.serve(tmp_path_factory.mktemp("processes") / "data", free_port(), "--workers", "2")
+    server.ready().close()
+    world = World(server.url, SEED)
+    expected = {name for name in world.records if name.startswith("Observation/")}
+    processes, found = set(), []
+    with world.live():
+        world.gate.wait_for_more(1)
+        with world.gate.closed():
+            expected = {name for name in world.records if name.startswith("Observation/")}
+            api = Api(server.url)
+            page = api.get("Observation?_sort=-date&_count=6")
+        while True:
+            processes.add(page.headers["x-request-id"].partition("-")[0])
+            found += [name for name, _ in names(matches(page.json))]
+            following = next_link(page.json)
+            if following is None:
+                break
+            world.gate.wait_for_more(1)
+            api.close()
+            api = Api(server.url)  # whichever process takes the new connection
+            page = api.get(following)
+    assert sorted(found) == sorted(expected)
+    assert len(processes) == 2 or len(found) < 60, "one process answered everything"
+    assert not world.failures
+    assert server.stop() == 0
+
+
 def cursor_of(reader: Api, search: str) -> str:
     following = next_link(reader.get(search).json)
     assert following is not None
