@@ -40,9 +40,9 @@ Work = Callable[[Transaction], Change]
 Plan = Callable[[Request, Context], Work]
 
 
-async def carry_out(plan: Plan, request: Request, context: Context) -> Response:
-    """Make the plan (large bodies in a thread, so that the event loop stays free), commit it, answer."""
-    if len(request.body) >= context.settings.thread_from:
+async def carry_out(plan: Plan, request: Request, context: Context, long: bool = False) -> Response:
+    """Make the plan (large bodies and ``long`` work in a thread, so that the event loop stays free), commit, answer."""
+    if long or len(request.body) >= context.settings.thread_from:
         work = await asyncio.to_thread(plan, request, context)
     else:
         work = plan(request, context)

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#patch
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fhir_server.context import Context
@@ -27,12 +28,24 @@ _DOCUMENTS = {JSON_PATCH: json_patch.apply, MERGE_PATCH: merge_patch.apply}
 
 async def patch(request: Request, context: Context) -> Response:
     """``PATCH [base]/[type]/[id]``: 200, 404, 410, 412 for If-Match, 422 where it cannot be applied."""
-    return await carry_out(plan, request, context)
+    return await carry_out(plan, request, context, long=True)
 
 
 async def conditional_patch(request: Request, context: Context) -> Response:
     """``PATCH [base]/[type]?criteria``: patches the only match, 404 without one, 412 for several."""
-    return await carry_out(conditional_plan, request, context)
+    if not request.query:
+        raise BadRequest(f"PATCH needs an id ({request.type}/[id]) or search criteria", "http.url")
+    condition = criteria(request.type, request.query, context)
+    found = (await context.store.search(replace(condition, count=2), context.access)).matches
+    seen = found[0] if len(found) == 1 else None
+
+    def find(transaction: Transaction) -> Stored:
+        current = only_match(transaction, request.type, condition)
+        if current is None:
+            raise NotFound(f"No {request.type} satisfies the condition")
+        return current
+
+    return await carry_out(lambda asked, within: _plan(asked, within, seen, find), request, context, long=True)
 
 
 def patch_of(request: Request) -> Patch:
@@ -71,38 +84,35 @@ def _with(apply: Callable[[dict[str, Any], Any], dict[str, Any]], patch: Any) ->
 
 
 def plan(request: Request, context: Context) -> Work:
-    """The write that patches the resource of ``request``.
+    """The write that patches the resource of ``request``."""
 
-    The patch is applied to the version that is current now, outside of the write; only if another
-    version came between is it applied again inside, where others wait.
-    """
-    change = patch_of(request)
-    seen = context.store.read(request.type, request.id, context.access)
-    ahead = None if seen is None or seen.deleted else _applied(seen, change, context)
-
-    def work(transaction: Transaction) -> Change:
+    def find(transaction: Transaction) -> Stored:
         current = transaction.read(request.type, request.id)
         if current is None:
             raise NotFound(f"There is no {request.type}/{request.id}")
-        fresh = ahead is not None and seen is not None and seen.version == current.version
-        ready = ahead if ahead is not None and fresh else _applied(current, change, context)
-        return _written(transaction, current, ready, request, context)
+        return current
 
-    return work
+    return _plan(request, context, context.store.read(request.type, request.id, context.access), find)
 
 
-def conditional_plan(request: Request, context: Context) -> Work:
-    """The write that patches the only match of the criteria of ``request``."""
-    if not request.query:
-        raise BadRequest(f"PATCH needs an id ({request.type}/[id]) or search criteria", "http.url")
+def _plan(request: Request, context: Context, seen: Stored | None, find: Callable[[Transaction], Stored]) -> Work:
+    """The write that patches what ``find`` finds.
+
+    The patch is applied to the version that was ``seen`` just now, outside of the write; only if another
+    version came between is it applied again inside, where others wait.
+    """
     change = patch_of(request)
-    condition = criteria(request.type, request.query, context)
+    ahead = None
+    if seen is not None and not seen.deleted:
+        check_if_match(request, seen)  # before the patch: what does not fit another version tells nothing
+        ahead = _applied(seen, change, context)
 
     def work(transaction: Transaction) -> Change:
-        current = only_match(transaction, request.type, condition)
-        if current is None:
-            raise NotFound(f"No {request.type} satisfies the condition")
-        return _written(transaction, current, _applied(current, change, context), request, context)
+        current = find(transaction)
+        check_if_match(request, current)
+        fresh = seen is not None and (seen.id, seen.version) == (current.id, current.version)
+        ready = ahead if ahead is not None and fresh else _applied(current, change, context)
+        return _written(transaction, current, ready, context)
 
     return work
 
@@ -117,8 +127,7 @@ def _applied(current: Stored, change: Patch, context: Context) -> Prepared:
     return prepared(resource, current.id, context)
 
 
-def _written(transaction: Transaction, current: Stored, ready: Prepared, request: Request, context: Context) -> Change:
-    check_if_match(request, current)
+def _written(transaction: Transaction, current: Stored, ready: Prepared, context: Context) -> Change:
     stored = put(transaction, ready, current, "PATCH", context)
     check_references(transaction, [ready], context)
     return Change(200, stored, f"{stored.type}/{stored.id} was patched")

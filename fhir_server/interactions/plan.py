@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.errors import BadRequest, Conflict, FhirError, NotFound, NotSupported, PreconditionFailed
-from fhir_server.interactions.change import check_id
+from fhir_server.interactions.change import Work, check_id
 from fhir_server.interactions.entries import READS, Entry, at_entry, check_bundle, is_read, read_entry
 from fhir_server.interactions.links import Links, Rewriter, base_of, find_links
 from fhir_server.interactions.match import anchor, matches
@@ -51,6 +51,7 @@ class Step:
     ``fresh`` is the id that a new resource would get.
     ``existing``: a conditional create that found its resource and writes nothing.
     ``created``: the resource is new to the store as far as the plan knows.
+    ``work`` is the write of a patch, applied ahead to the version that was current then.
     """
 
     entry: Entry
@@ -65,6 +66,7 @@ class Step:
     links: Links | None = None
     base: str = ""
     prepared: Prepared | None = None
+    work: Work | None = None
 
     @property
     def reference(self) -> str:

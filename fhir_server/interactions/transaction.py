@@ -18,7 +18,7 @@ from fhir_server.http.exchange import Request
 from fhir_server.http.prefer import lenient
 from fhir_server.interactions import patch_resource
 from fhir_server.interactions.answers import Answer
-from fhir_server.interactions.change import put
+from fhir_server.interactions.change import Work, put
 from fhir_server.interactions.criteria import criteria, read_search
 from fhir_server.interactions.entries import Entry, at_entry
 from fhir_server.interactions.integrity import check_references, check_unreferenced
@@ -102,6 +102,9 @@ def prepare_steps(made: Plan, stored: Mapping[str, frozenset[str]], context: Con
     extractor = context.extractor
     for step in writing:
         step.prepared = prepare(step.entry.resource or {}, step.id, extractor)
+    for step in made.steps:
+        if step.method == "PATCH":
+            step.work = _at(step.entry, _patch_plan, step, context)
 
 
 def _validate(steps: list[Step], context: Context) -> None:
@@ -119,9 +122,10 @@ def _validate(steps: list[Step], context: Context) -> None:
 
 async def _write(made: Plan, context: Context, threaded: bool) -> list[Answer | None]:
     """Prepare against a snapshot and commit; again where a condition's matches changed in between."""
+    patches = any(step.method == "PATCH" for step in made.steps)
     for _ in range(_ATTEMPTS):
         stored = await _matches(made, context)
-        await _run(threaded, prepare_steps, made, stored, context)
+        await _run(threaded or patches, prepare_steps, made, stored, context)
         try:
             return await context.store.write(lambda transaction: commit(made, transaction, context), context.access)
         except _Stale as stale:
@@ -214,10 +218,16 @@ def _update(step: Step, transaction: Transaction, context: Context) -> Answer:
 
 
 def _patch(step: Step, transaction: Transaction, context: Context) -> Answer:
+    if step.work is None:
+        raise RuntimeError(f"{step.entry.path} was not prepared")
+    change = step.work(transaction)
+    return Answer(change.status, change.stored, located=True)
+
+
+def _patch_plan(step: Step, context: Context) -> Work:
     request = request_of(step.entry, outer_request())
     request.type, request.id = step.type, step.id
-    change = patch_resource.plan(request, context)(transaction)
-    return Answer(change.status, change.stored, located=True)
+    return patch_resource.plan(request, context)
 
 
 def _check_version(step: Step, current: Stored | None) -> None:

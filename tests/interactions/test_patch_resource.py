@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.conftest import FHIR_JSON
 
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 FEMALE = [{"op": "replace", "path": "/gender", "value": "female"}]
@@ -111,3 +114,44 @@ def test_other_patch_formats_are_refused(client: httpx.Client, id: str) -> None:
     assert client.patch(f"Patient/{id}", content="<diff/>", headers=xml).status_code == 415
     assert client.patch(f"Patient/{id}", json={"resourceType": "Patient"}).status_code == 400
     assert client.patch(f"Patient/{id}", content="[", headers=JSON_PATCH).status_code == 400
+
+
+HOSTILE_PATH = (
+    "Patient.name.given.where(%resource.name.given.where(%resource.name.given.count() > 3).count() > 4)"  # cubic
+)
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["by id", "conditional"])
+def test_others_are_answered_while_a_costly_patch_is_worked_out(client: httpx.Client, conditional: bool) -> None:
+    name = f"patch-{uuid.uuid4()}"
+    names = [{"family": "x", "given": [str(n) for n in range(200)]} for _ in range(100)]
+    client.put(f"Patient/{name}", json={"resourceType": "Patient", "id": name, "name": names})
+    parts = [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": HOSTILE_PATH}]
+    patch = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    url = f"{client.base_url}Patient{f'?_id={name}' if conditional else f'/{name}'}"
+    with ThreadPoolExecutor(1) as pool:
+        refused = pool.submit(httpx.patch, url, json=patch, headers={"Content-Type": FHIR_JSON}, timeout=60)
+        answered = 0
+        while not refused.done():
+            body = {"resourceType": "Basic", "code": {"text": "meanwhile"}}
+            assert client.post("Basic", json=body).status_code == 201
+            answered += 1
+        assert refused.result().status_code == 422
+        assert refused.result().json()["issue"][0]["code"] == "too-costly"
+    assert answered > 3
+
+
+def test_a_stale_version_is_told_before_what_is_wrong_with_the_patch(client: httpx.Client, id: str) -> None:
+    wrong = [{"op": "test", "path": "/gender", "value": "unknown"}]
+    for url in (f"Patient/{id}", f"Patient?_id={id}"):
+        answer = client.patch(url, json=wrong, headers={**JSON_PATCH, "If-Match": 'W/"9"'})
+        assert answer.status_code == 412
+        assert f"Patient/{id} has version 1" in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_the_formats_of_patches_are_told(client: httpx.Client, id: str) -> None:
+    refused = client.patch(f"Patient/{id}", content=b"x", headers={"Content-Type": "text/plain"})
+    assert refused.status_code == 415
+    for answer in (refused, client.options(f"Patient/{id}")):
+        assert "application/json-patch+json" in answer.headers["accept-patch"]
+    assert "accept-patch" not in client.options("metadata").headers

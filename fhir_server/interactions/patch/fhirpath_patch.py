@@ -18,7 +18,7 @@ from profiles.fhirpath.model import UNTYPED, shape
 
 MAX_OPERATIONS = 1_000
 """Most operations in one patch."""
-MAX_SECONDS = 3.0
+MAX_SECONDS = 1.0
 """Longest time that the paths of one patch may take together."""
 
 
