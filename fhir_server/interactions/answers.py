@@ -5,13 +5,12 @@ https://hl7.org/fhir/R4/http.html#transaction-response
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from fhir_server.interactions.listing import instant
 from fhir_server.store.protocol import Stored
 from profiles.lossless import encode
 
@@ -34,25 +33,18 @@ class Answer:
     last_modified: str | None = None
 
 
-@lru_cache(maxsize=256)
-def instant(microseconds: int) -> str:
-    """A FHIR instant in UTC at millisecond precision."""
-    second, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03d}Z"
-
-
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-def answer_bundle(kind: str, answers: Iterable[Answer], base_url: str) -> bytes:
+def answer_bundle(kind: str, answers: Iterable[Answer], base_url: str, zone: str) -> bytes:
     """The JSON of the response Bundle of type ``kind``; locations are absolute where ``base_url`` is known."""
     base = f"{base_url}/" if base_url else ""
-    entries = b",".join(_entry(answer, base, instant) for answer in answers)
+    entries = b",".join(_entry(answer, base, zone) for answer in answers)
     head = b'{"resourceType":"Bundle","type":"' + kind.encode() + b'"'
     return head + (b',"entry":[' + entries + b"]}" if entries else b"}")
 
 
-def _entry(answer: Answer, base: str, written: Callable[[int], str]) -> bytes:
+def _entry(answer: Answer, base: str, zone: str) -> bytes:
     stored = answer.stored
     location, etag, modified = answer.location, answer.etag, answer.last_modified
     full_url = b""
@@ -60,7 +52,7 @@ def _entry(answer: Answer, base: str, written: Callable[[int], str]) -> bytes:
         if answer.located:
             location = f"{base}{stored.type}/{stored.id}/_history/{stored.version}"
         etag = f'W/\\"{stored.version}\\"'
-        modified = written(stored.updated)
+        modified = instant(stored.updated, zone)
         if answer.body is not None and base:
             full_url = f'"fullUrl":"{base}{stored.type}/{stored.id}",'.encode()
     elif etag:

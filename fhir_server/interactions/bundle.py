@@ -40,10 +40,10 @@ async def submit(request: Request, context: Context) -> Response:
     if bundle["type"] == "transaction":
         answers = await transact(bundle, context, request)
         _prefer(answers, returns(request))
-        body = answer_bundle("transaction-response", answers, request.base_url)
+        body = answer_bundle("transaction-response", answers, request.base_url, context.settings.zone)
     else:
         answers = await batch(bundle, context, request)
-        body = answer_bundle("batch-response", answers, request.base_url)
+        body = answer_bundle("batch-response", answers, request.base_url, context.settings.zone)
     return Response(200, body)
 
 

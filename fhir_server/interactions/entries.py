@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -116,6 +118,8 @@ def read_entry(raw: Any, index: int, base_url: str, definitions: Definitions) ->
         for key, header in _HEADERS.items()
         if request.get(key) is not None
     }
+    if "if-modified-since" in headers:
+        headers["if-modified-since"] = _http_time(headers["if-modified-since"])
     try:
         segments, query, text = _split(url, base_url)
     except FhirError as error:
@@ -220,6 +224,15 @@ def _text(holder: dict[str, Any], key: str, path: str) -> str:
             code="required" if value is None else "structure",
         )
     return value
+
+
+def _http_time(text: str) -> str:
+    """The instant of ``ifModifiedSince`` as the header says it; what is no instant is left to the header's reader."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return format_datetime(moment.astimezone(UTC), usegmt=True) if moment.tzinfo else text
+    except (ValueError, OverflowError):
+        return text
 
 
 def _check_full_url(value: Any, path: str) -> None:

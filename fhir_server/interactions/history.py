@@ -9,7 +9,7 @@ from fhir_server.context import Context
 from fhir_server.errors import BadRequest, NotFound
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.summary import SUMMARIES, wanted_part
-from fhir_server.interactions.listing import bundle, history_entry, link_url, without
+from fhir_server.interactions.listing import bundle, history_entry, link_url, now, without
 from fhir_server.search.times import interval_reader
 from fhir_server.store.protocol import HistoryScope
 
@@ -35,8 +35,9 @@ async def history(request: Request, context: Context) -> Response:
         token = f"{page.next.before or 0}.{page.next.snapshot or 0}"
         links.append(("next", link_url(request.base_url, path, [*pairs, ("_page", token)])))
     part = wanted_part(request.query, context.definitions)
-    entries = [] if _only_count(request) else [history_entry(one, request.base_url, part) for one in page.entries]
-    return Response(body=bundle("history", links, entries, page.total, context.clock()))
+    shown = () if _only_count(request) else page.entries
+    entries = [history_entry(one, request.base_url, context.settings.zone, part) for one in shown]
+    return Response(body=bundle("history", links, entries, page.total, now(context)))
 
 
 def _only_count(request: Request) -> bool:

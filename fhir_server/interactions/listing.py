@@ -6,28 +6,40 @@ https://hl7.org/fhir/R4/bundle.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from fhir_server.http.exchange import Pairs
 from fhir_server.http.summary import Subsetter
 from fhir_server.store.protocol import Stored
 from profiles.lossless import encode, parse
 
+if TYPE_CHECKING:
+    from fhir_server.context import Context
+
 Links = Sequence[tuple[str, str]]
 _RESPONSES = {"POST": b"201 Created", "DELETE": b"204 No Content"}
 
 
 @lru_cache(maxsize=4096)
-def _second(second: int) -> str:
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+def _second(second: int, zone: str) -> tuple[str, str]:
+    text = datetime.fromtimestamp(second, ZoneInfo(zone)).isoformat()
+    return text[:19], text[19:]
 
 
-def instant(microseconds: int) -> str:
-    """A FHIR instant in UTC, to the millisecond."""
+def instant(microseconds: int, zone: str) -> str:
+    """A FHIR instant to the millisecond in the deployment's ``zone``: the text that ``meta.lastUpdated`` has."""
     second, rest = divmod(microseconds, 1_000_000)
-    return f"{_second(second)}.{rest // 1000:03d}Z"
+    head, offset = _second(second, zone)
+    return f"{head}.{rest // 1000:03d}{offset}"
+
+
+def now(context: Context) -> str:
+    """The present instant, for ``Bundle.meta.lastUpdated``."""
+    return instant(context.clock(), context.settings.zone)
 
 
 @lru_cache(maxsize=4096)
@@ -52,12 +64,9 @@ def without(pairs: Pairs, *names: str) -> Pairs:
     return [pair for pair in pairs if pair[0] not in names]
 
 
-def bundle(kind: str, links: Links, entries: Sequence[bytes], total: int | None, written: int | None = None) -> bytes:
-    """A Bundle of type ``kind``; ``written`` is its time in microseconds, ``total`` None where it is not known."""
-    head = b'{"resourceType":"Bundle"'
-    if written is not None:
-        head += b',"meta":{"lastUpdated":"%s"}' % instant(written).encode()
-    head += b',"type":"%s"' % kind.encode()
+def bundle(kind: str, links: Links, entries: Sequence[bytes], total: int | None, written: str) -> bytes:
+    """A Bundle of type ``kind``; ``written`` is its instant, ``total`` None where it is not known."""
+    head = b'{"resourceType":"Bundle","meta":{"lastUpdated":"%s"},"type":"%s"' % (written.encode(), kind.encode())
     if total is not None:
         head += b',"total":%d' % total
     if links:
@@ -117,7 +126,7 @@ def outcome_entry(outcome: dict[str, object]) -> bytes:
     return b'{"resource":' + encode(outcome) + b',"search":{"mode":"outcome"}}'
 
 
-def history_entry(stored: Stored, base_url: str, part: Subsetter | None) -> bytes:
+def history_entry(stored: Stored, base_url: str, zone: str, part: Subsetter | None) -> bytes:
     """The entry of one version: its text (none for a deletion), the request that made it and what that answered."""
     name = f"{stored.type}/{stored.id}"
     url = stored.type if stored.method == "POST" else name
@@ -130,6 +139,6 @@ def history_entry(stored: Stored, base_url: str, part: Subsetter | None) -> byte
             head,
             b',"request":{"method":"%s","url":%s}' % (stored.method.encode(), encode(url)),
             b',"response":{"status":"%s","etag":"W/\\"%d\\"","lastModified":"%s"}}'
-            % (status, stored.version, instant(stored.updated).encode()),
+            % (status, stored.version, instant(stored.updated, zone).encode()),
         )
     )

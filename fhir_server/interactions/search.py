@@ -15,7 +15,15 @@ from fhir_server.http.prefer import lenient
 from fhir_server.http.summary import subsetter
 from fhir_server.interactions.change import check_id
 from fhir_server.interactions.criteria import read_search
-from fhir_server.interactions.listing import bundle, fragment_entries, link_url, outcome_entry, search_entries, without
+from fhir_server.interactions.listing import (
+    bundle,
+    fragment_entries,
+    link_url,
+    now,
+    outcome_entry,
+    search_entries,
+    without,
+)
 from fhir_server.search.compartment import compartment_node, compartment_types
 from fhir_server.search.tree import And, Query, SearchRequest
 from fhir_server.store.protocol import Page
@@ -69,7 +77,7 @@ async def _answer(request: Request, types: tuple[str, ...], path: str, context: 
     if wanted.summary == "count":
         total = await context.store.count(query, context.access)
         links = [("self", link_url(request.base_url, path, applied))]
-        return Response(body=bundle("searchset", links, _outcome(wanted), total, context.clock()))
+        return Response(body=bundle("searchset", links, _outcome(wanted), total, now(context)))
     digest = hashlib.blake2b(repr((path, types, applied)).encode(), digest_size=16).hexdigest()
     page = await context.store.search(query, context.access, wanted.cursor, digest)
     return _searchset(request, path, applied, page, wanted, context)
@@ -95,7 +103,7 @@ def _searchset(
     if page.includes:
         entries += search_entries(page.includes, "include", base, None)
     entries += _outcome(wanted, page.include_cursor is not None)
-    return Response(body=bundle("searchset", links, entries, page.total, context.clock()))
+    return Response(body=bundle("searchset", links, entries, page.total, now(context)))
 
 
 def _outcome(wanted: SearchRequest, cut: bool = False) -> list[bytes]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fhir_server.errors import BadRequest, Gone, NotFound
 from fhir_server.http.exchange import Request, Response
-from fhir_server.interactions.listing import bundle, link_url, search_entries
+from fhir_server.interactions.listing import bundle, link_url, now, search_entries
 from fhir_server.operations.parameters import simple_pairs
 from fhir_server.search.plan import Indexed
 from fhir_server.search.times import interval_reader
@@ -114,7 +114,7 @@ async def _everything(request: Request, context: Context, compartment: str) -> R
     entries = search_entries(members, "match", request.base_url, None)
     entries += search_entries(referenced, "include", request.base_url, None)
     total = len(members) if cursor is None and asked.cursor is None else None
-    return Response(200, bundle("searchset", links, entries, total, context.clock()))
+    return Response(200, bundle("searchset", links, entries, total, now(context)))
 
 
 def _asked(pairs: Iterable[tuple[str, str]], context: Context) -> _Asked:

@@ -56,15 +56,15 @@ async def reindex(request: Request, context: Context) -> Response:
     if job is None:
         raise NotFound("There has been no such job; POST starts one")
     status = 202 if job.status in ("queued", "running") else 200
-    return Response(status, resource=_parameters(job))
+    return Response(status, resource=_parameters(job, context.settings.zone))
 
 
-def _parameters(job: Any) -> dict[str, Any]:
+def _parameters(job: Any, zone: str) -> dict[str, Any]:
     parts: list[dict[str, Any]] = [
         {"name": "status", "valueCode": job.status},
         {"name": "done", "valueInteger": job.done},
         {"name": "total", "valueInteger": job.total},
-        {"name": "started", "valueInstant": instant(job.started)},
+        {"name": "started", "valueInstant": instant(job.started, zone)},
     ]
     if job.note:
         parts.append({"name": "note", "valueString": job.note})

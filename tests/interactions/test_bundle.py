@@ -143,3 +143,29 @@ def test_the_synthea_batches_and_a_patient_load_and_are_one_record(start_server:
         # Loading the batches again makes nothing new where a condition was given.
         again = client.post("", content=bundles[0]).json()["entry"]
         assert {item["response"]["status"] for item in again} == {"200 OK"}
+
+
+def test_if_modified_since_of_an_entry_is_an_instant(client: httpx.Client) -> None:
+    id = fresh()
+    updated = client.put(f"Patient/{id}", json={"resourceType": "Patient", "id": id}).json()["meta"]["lastUpdated"]
+    url = f"Patient/{id}"
+    found = batch(
+        client,
+        entry("GET", url, ifModifiedSince=updated),
+        entry("GET", url, ifModifiedSince="2015-10-31T08:14:33.123+08:00"),
+        entry("GET", url, ifModifiedSince="Sat, 31 Oct 2015 08:14:33 GMT"),
+        entry("GET", url, ifModifiedSince="2015-10-31"),
+    )
+    assert statuses(found) == ["304", "200", "200", "400"]
+    assert found[3]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[3].request.ifModifiedSince"]
+
+
+def test_an_answer_tells_the_instant_of_the_resource_in_the_same_text(client: httpx.Client) -> None:
+    id = fresh()
+    body = {"resourceType": "Patient", "id": id}
+    made = batch(client, entry("PUT", f"Patient/{id}", body), Prefer="return=representation")[0]
+    updated = made["resource"]["meta"]["lastUpdated"]
+    assert updated.endswith("+08:00")
+    history = client.get(f"Patient/{id}/_history").json()
+    assert made["response"]["lastModified"] == history["entry"][0]["response"]["lastModified"] == updated
+    assert history["meta"]["lastUpdated"].endswith("+08:00")
