@@ -152,6 +152,8 @@ def _operation_paths(operation: Operation) -> list[str]:
             paths.append(f"/{name}/${operation.code}")
         if operation.instance:
             paths.append(f"/{name}/{{id}}/${operation.code}")
+        if operation.version:
+            paths.append(f"/{name}/{{id}}/_history/{{version}}/${operation.code}")
     return paths
 
 

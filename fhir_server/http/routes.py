@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fhir_server.errors import FhirError, MethodNotAllowed, NotFound
+from fhir_server.errors import FhirError, MethodNotAllowed, NotFound, NotSupported
 from fhir_server.http.exchange import Handler, Request
 
 
@@ -32,7 +32,8 @@ class Operation:
     """One FHIR operation, e.g. ``$everything``, at its levels.
 
     ``types`` are the resource types of the type and instance level (empty: all).
-    ``get`` says whether GET may call it (it changes nothing and its parameters are simple).
+    ``get`` says whether GET may call it (it changes nothing and its parameters are simple);
+    ``version`` whether it also exists on the versions of an instance.
     """
 
     code: str
@@ -43,12 +44,14 @@ class Operation:
     instance: bool = False
     types: frozenset[str] = frozenset()
     get: bool = True
+    version: bool = False
 
     def offered(self, level: str, type: str) -> bool:
-        """Whether it exists at the ``level`` (system, type, instance) for ``type``."""
+        """Whether it exists at the ``level`` (system, type, instance, version) for ``type``."""
         if level == "system":
             return self.system
-        return (self.type if level == "type" else self.instance) and (not self.types or type in self.types)
+        at = {"type": self.type, "instance": self.instance, "version": self.version}
+        return at[level] and (not self.types or type in self.types)
 
 
 @dataclass(slots=True)
@@ -108,8 +111,11 @@ class Routes:
         return route.handler
 
     def _operations(self, request: Request, shape: str) -> list[Operation]:
-        level = "instance" if request.id else "type" if request.type else "system"
-        found = [o for o in self._by_code.get(request.operation, ()) if o.offered(level, request.type)]
+        level = "version" if request.version else "instance" if request.id else "type" if request.type else "system"
+        known = self._by_code.get(request.operation, ())
+        found = [o for o in known if o.offered(level, request.type)]
+        if not found and level == "version" and any(o.offered("instance", request.type) for o in known):
+            raise NotSupported(f"${request.operation} is not offered on versions, only on the current resource")
         if not found:
             where = f"on {request.type}" if request.type else "on the whole system"
             raise NotFound(f"There is no operation ${request.operation} {where} ({level} level)", code="not-supported")
@@ -136,6 +142,9 @@ class Routes:
         if third == "_history" and len(segments) == 4:
             request.version = segments[3]
             return "{type}/{id}/_history/{version}"
+        if third == "_history" and len(segments) == 5 and segments[4][:1] == "$":
+            request.version, request.operation = segments[3], segments[4][1:]
+            return "{type}/{id}/_history/{version}/$"
         if third == "*" or third in self.resource_types:
             request.operation = third
             return "/".join(("{type}/{id}/{compartment}", *segments[3:]))

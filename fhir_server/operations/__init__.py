@@ -11,7 +11,7 @@ from fhir_server.operations.validate import validate
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True),
+    Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True, version=True),
     Operation("meta-add", meta_add, f"{_DEFINITION}Resource-meta-add", instance=True, get=False),
     Operation("meta-delete", meta_delete, f"{_DEFINITION}Resource-meta-delete", instance=True, get=False),
     Operation("validate", validate, f"{_DEFINITION}Resource-validate", type=True, instance=True),

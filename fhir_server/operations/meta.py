@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_server.errors import BadRequest, Gone, NotFound, Unprocessable
 from fhir_server.http.conditional import check_if_match, etag, http_date
 from fhir_server.http.exchange import Request, Response
+from fhir_server.interactions.vread import version_of
 from fhir_server.operations.parameters import input_of, parts_of
 from fhir_server.search.tree import And, Missing, Node, Not, Or, Param, Query, Token
 from fhir_server.store.prepare import prepare
@@ -27,9 +28,13 @@ _Key = tuple[str, str]
 
 
 async def meta(request: Request, context: Context) -> Response:
-    """``$meta``: of one resource its meta; of a type or the system, all that is in use there."""
+    """``$meta``: of one resource or version its meta; of a type or the system, all that is in use there."""
     if request.id:
-        stored = _current(context.store.read(request.type, request.id, context.access), request)
+        if request.version:
+            found_version: Stored | None = version_of(request, context)
+        else:
+            found_version = context.store.read(request.type, request.id, context.access)
+        stored = _current(found_version, request)
         return _answer(parse(stored.body or b"{}").get("meta", {}), stored)
     types = (request.type,) if request.type else tuple(sorted(context.definitions.resource_types))
     found: dict[str, dict[_Key, Any]] = {name: {} for name in _LISTS}

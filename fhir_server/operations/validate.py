@@ -30,6 +30,8 @@ async def validate(request: Request, context: Context) -> Response:
     resource, mode, profile = _input(request)
     if profile is not None:
         raise NotSupported(f"Validation against a profile ({profile}) is not offered yet", "http.profile")
+    if mode == "profile":
+        raise NotSupported("Validation of what fits a profile is not offered yet", "http.mode")
     if mode is not None and mode not in _MODES:
         raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
     if request.id and (resource is None or mode in ("update", "delete")):

@@ -92,3 +92,24 @@ def test_unknown_and_deleted_resources(client: httpx.Client, basic: str) -> None
     assert client.get(f"{basic}/$meta").status_code == 410
     assert client.get("Basic/there-is-none/$meta").status_code == 404
     assert client.get(f"{basic}/$meta-add").status_code == 405
+
+
+def test_the_meta_of_a_version_is_told(client: httpx.Client) -> None:
+    id = f"meta-{uuid.uuid4()}"
+    for code in ("one", "two"):
+        body = {"resourceType": "Basic", "id": id, "code": {"text": "x"}, "meta": {"tag": [tag(code)]}}
+        client.put(f"Basic/{id}", json=body)
+    client.delete(f"Basic/{id}")
+    for version, code in ((1, "one"), (2, "two")):
+        answer = client.get(f"Basic/{id}/_history/{version}/$meta")
+        assert meta(answer)["tag"] == [tag(code)]
+        assert answer.headers["etag"] == f'W/"{version}"'
+    assert client.get(f"Basic/{id}/_history/3/$meta").status_code == 410
+    assert client.get(f"Basic/{id}/_history/9/$meta").status_code == 404
+
+
+def test_changing_the_meta_of_a_version_is_not_offered(client: httpx.Client, basic: str) -> None:
+    answer = client.post(f"{basic}/_history/1/$meta-add", json=parameters(tag=[tag("new")]))
+    assert answer.status_code == 501
+    assert "versions" in answer.json()["issue"][0]["diagnostics"]
+    assert client.get(f"{basic}/_history/1/$nothing").status_code == 404

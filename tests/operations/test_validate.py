@@ -74,3 +74,8 @@ def test_a_request_that_cannot_be_understood_is_refused(
 
 def test_another_type_than_that_of_the_url_is_told(client: httpx.Client) -> None:
     assert "error" in severities(client.post("Observation/$validate", json=GOOD))
+
+
+def test_the_mode_profile_is_not_offered_yet(client: httpx.Client) -> None:
+    answer = client.post("Patient/$validate?mode=profile", json={"resourceType": "Patient"})
+    assert answer.status_code == 501
