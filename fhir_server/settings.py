@@ -30,6 +30,7 @@ class Settings:
     ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
     ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
     ``zone``: where dates without zone are.
+    ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
     data: Path = Path("data")
@@ -53,6 +54,7 @@ class Settings:
     compress_from: int = 1400
     thread_from: int = 64 * 1024
     zone: str = "Asia/Shanghai"
+    access_log: bool = False
 
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

@@ -48,7 +48,8 @@ def check_if_match(request: Request, current: Stored | None) -> None:
     wanted = tags(header)
     if current is not None and not current.deleted and ("*" in wanted or str(current.version) in wanted):
         return
-    where = "/".join(part for part in (request.type, request.id) if part)
+    id = request.id or (current.id if current is not None else "")
+    where = f"{request.type}/{id}" if id else request.type
     state = f"has version {current.version}" if current and not current.deleted else "does not exist"
     raise PreconditionFailed(f"If-Match names {header}, but {where} {state}", "http.If-Match")
 

@@ -58,7 +58,7 @@ def render(
     ]
     headers.append((b"vary", VARY))
     headers.append((b"x-request-id", request.correlation.encode()))
-    if body:
+    if body or response.content_type is not None:
         headers.append((b"content-type", content_type))
         if len(body) >= settings.compress_from and response.content_type is None and accepts_gzip(request):
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)

@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 from fhir_server.context import Context
@@ -24,12 +25,23 @@ from fhir_server.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from fhir_server.http.access_log import access_log
 from fhir_server.http.body import decompressed
 from fhir_server.http.conditional import http_date
 from fhir_server.http.dispatch import path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
-from fhir_server.http.negotiate import JSON, Format, answer_format, is_pretty, media_type
+from fhir_server.http.negotiate import (
+    FHIR_JSON,
+    FHIR_XML,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    Format,
+    answer_format,
+    is_pretty,
+    media_type,
+)
 from fhir_server.http.render import VARY, Rendered, accepts_gzip, render
 from fhir_server.settings import Settings
 
@@ -53,6 +65,8 @@ _PLAIN_HEADERS = frozenset(
     {b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection", b"content-type"}
 )
 _WITHOUT_TOKEN = (("metadata",),)  # what anybody may read
+# https://www.rfc-editor.org/rfc/rfc5789#section-3.1
+_ACCEPT_PATCH = ("Accept-Patch", ", ".join((JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML)))
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
@@ -77,6 +91,7 @@ class Application:
         self._plain_hosts: set[bytes] = set()
         self._plain_accepts: set[bytes] = set()
         self._readable: dict[bytes, str] = {}
+        self._access_log = access_log() if settings.access_log else None
         prefix = uuid.uuid4().hex[:12]
         self._correlations = (f"{prefix}-{number}" for number in itertools.count(1))
 
@@ -122,11 +137,13 @@ class Application:
         if correlation is None or not _CORRELATION.fullmatch(correlation):
             correlation = next(self._correlations)
         method: str = scope["method"]
+        started = monotonic() if self._access_log is not None else 0.0
         request = Request(method, (), [], headers, b"", "", correlation)
-        format, pretty = JSON, False
+        format: Format | None = None
+        pretty = False
         try:
             if scope["path"] == "/healthz":
-                response = _health(request)
+                response, format = _health(request), JSON
             else:
                 self._read_url(request, scope)
                 format, pretty = _shape(request)
@@ -140,7 +157,11 @@ class Application:
             return
         except Exception as error:
             response = self._refused(error, request)
-        rendered = await self._rendered(response, request, format, pretty)
+            format = format or _understood(request)
+        rendered = await self._rendered(response, request, format or JSON, pretty)
+        if self._access_log is not None and self._context is not None:
+            shape = self._context.routes.described(request) if request.base_url else "(outside the base)"
+            self._access_log(request, shape, rendered.status, started)
         await send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else rendered.body})
 
@@ -151,7 +172,7 @@ class Application:
         gives the very bytes of the long way (a test compares them).
         """
         context = self._context
-        if context is None or not self._everything:
+        if context is None or not self._everything or self._access_log is not None:
             return None
         parts = url.split(b"/")
         if len(parts) != 4 or parts[1] != b"fhir" or not _PLAIN_SEGMENT.fullmatch(parts[3]):
@@ -265,6 +286,8 @@ class Application:
             response.headers.append(("Allow", ", ".join(self._context.routes.allowed(request))))
         elif isinstance(error, Unauthorized):
             response.headers.append(("WWW-Authenticate", "Bearer"))
+        elif response.status == 415 and request.method == "PATCH":
+            response.headers.append(_ACCEPT_PATCH)
         elif response.status == 503:
             response.headers.append(("Retry-After", "1"))
         return response
@@ -303,6 +326,14 @@ def _shape(request: Request) -> tuple[Format, bool]:
     return format, bool(request.query) and is_pretty(request)
 
 
+def _understood(request: Request) -> Format:
+    """The format of a refusal that came before the formats were compared: the one asked for, where it is offered."""
+    try:
+        return answer_format(request)
+    except NotAcceptable:
+        return JSON
+
+
 def _health(request: Request) -> Response:
     if request.method not in ("GET", "HEAD"):
         return Response(405, headers=[("Allow", "GET, HEAD")])
@@ -311,7 +342,10 @@ def _health(request: Request) -> Response:
 
 def _options(request: Request, context: Context) -> Response:
     """What may be done here; also the answer to a browser's preflight. https://fetch.spec.whatwg.org/#http-cors-protocol"""
-    headers = [("Allow", ", ".join([*context.routes.allowed(request), "OPTIONS"]))]
+    allowed = context.routes.allowed(request)
+    headers = [("Allow", ", ".join([*allowed, "OPTIONS"]))]
+    if "PATCH" in allowed:
+        headers.append(_ACCEPT_PATCH)
     if "access-control-request-method" in request.headers:
         headers += [
             ("Access-Control-Allow-Methods", _ALLOWED_METHODS),

@@ -258,3 +258,37 @@ def test_an_ipv6_address_works_too(start_server: Callable[..., Running]) -> None
         made = client.post("Patient", json={"resourceType": "Patient"})
         assert made.headers["location"].startswith(server.url)
         assert client.get(made.headers["location"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["Patient?name=%ff", "Patient?_pretty=perhaps", "../nothing", "Patient?_format=xml&a=%ff"]
+)
+def test_refusals_before_the_negotiation_speak_the_format_that_was_asked_for(client: httpx.Client, path: str) -> None:
+    answer = client.get(path, headers={"Accept": "application/fhir+xml"})
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"].startswith("application/fhir+xml")
+    assert "<OperationOutcome" in answer.text
+
+
+def test_the_access_log_has_one_line_per_request_and_identifies_nobody(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open", environment={"YIDANG_ACCESS_LOG": "true"})
+    with server.client() as client:
+        client.put("Patient/secret-id", json={"resourceType": "Patient", "id": "secret-id"})
+        client.get("Patient/secret-id", headers={"X-Request-Id": "mine-1"})
+        client.get("Patient?name=secret-name")
+        client.get("Patient/secret-id/$everything")
+        client.get(f"{server.root}/secret-place")
+    server.stop()
+    text = server.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    lines = [line for line in lines if line["status"] != 200 or "{type}" in line["route"]]  # not the start's own look
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("PUT", "/{type}/{id}", 201),
+        ("GET", "/{type}/{id}", 200),
+        ("GET", "/{type}", 200),
+        ("GET", "/{type}/{id}/$everything", 200),
+        ("GET", "(outside the base)", 404),
+    ]
+    assert lines[1]["correlation"] == "mine-1"
+    assert all(line["ms"] >= 0 for line in lines)
+    assert "secret" not in text.replace(str(server.data), "")

@@ -85,3 +85,9 @@ def test_the_security_context_is_kept(client: httpx.Client) -> None:
 def test_what_is_no_content_type_is_refused(client: httpx.Client, content_type: str) -> None:
     answer = client.post("Binary", content=b"x", headers={"Content-Type": content_type})
     assert answer.status_code in (400, 415)
+
+
+def test_no_bytes_have_a_content_type_too(client: httpx.Client) -> None:
+    id = post(client, b"", "text/plain").json()["id"]
+    answer = client.get(f"Binary/{id}")
+    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, b"", "text/plain")
