@@ -80,7 +80,7 @@ class Compiler(Conditions):
         chosen = self._shortest(t, nodes)
         if chosen is None or chosen[1] >= FEW:
             for i, x in enumerate(nodes):
-                found = self._resolved(x) if isinstance(x, tree.Chain) else None
+                found = self._resolved(t, x) if isinstance(x, tree.Chain) else None
                 if found is not None:
                     nodes[i], chosen = found, (i, 0)
                     nodes = self._of_patients(nodes)
@@ -166,8 +166,10 @@ class Compiler(Conditions):
             self._sizes[key] = (size, now + _SIZE_SECONDS)
         return size
 
-    def _resolved(self, chain: tree.Chain) -> LidReference | None:
-        """The chain's targets where they are few."""
+    def _resolved(self, t: int, chain: tree.Chain) -> LidReference | None:
+        """The chain's targets where they are few and links alone lead to them."""
+        if self.roundabout(t, chain):
+            return None
         sql = self.lids(chain.type, chain.node)
         lids = self._connection.execute(sql.text + f" LIMIT {PROBES + 1}", sql.args).fetchall()
         if len(lids) > PROBES:

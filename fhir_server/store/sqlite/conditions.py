@@ -77,11 +77,9 @@ class Conditions(Sets):
                 )
             case tree.Chain(param, target, inner):
                 p = self._names.param(t, param.key)
-                return (
-                    Sql(f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN (", (p,))
-                    + self.lids(target, inner)
-                    + "))"
-                )
+                linked = Sql(f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN (", (p,))
+                others = [Sql(f"{d.rid} IN (") + rows + ")" for rows in self.roundabout(t, node)]
+                return disjunction([linked + self.lids(target, inner) + "))", *others])
             case tree.Missing(param, missing):
                 return self._missing(t, param.key, missing, d)
             case tree.Composite():

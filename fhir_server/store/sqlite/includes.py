@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from consent import Access
 from fhir_server.search.tree import Include
+from fhir_server.store.sqlite import canonicals
 from fhir_server.store.sqlite.access import access_condition
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.sets import NUMBERS
@@ -54,10 +55,24 @@ class Including:
         if include.key is not None:
             key = Sql(" AND x.p=?", (self.names.param(t, include.key),))
         rows = self._pointing_here(include, t, key) if include.reverse else self._pointed_at(include, t, key)
+        found = self._current(Sql("", (json.dumps(rids),)) + rows)
+        if include.canonical and include.key is not None:
+            found |= self._current(self._by_url(include, t, rids))
+        return sorted(found)
+
+    def _current(self, rows: Sql) -> set[int]:
+        """The rids ``r`` of these joins that are current at the snapshot and may be seen."""
         alive = Sql(" AND r.till>? AND r.rid<=? AND r.body IS NOT NULL AND ", (self.snapshot, self.snapshot))
-        sql = Sql("SELECT DISTINCT r.rid FROM ", (json.dumps(rids),)) + rows + alive
-        sql = sql + access_condition(self.access, "r") + " ORDER BY r.rid"
-        return [row[0] for row in self.connection.execute(sql.text, sql.args)]
+        sql = Sql("SELECT DISTINCT r.rid FROM ") + rows + alive + access_condition(self.access, "r")
+        return {row[0] for row in self.connection.execute(sql.text, sql.args)}
+
+    def _by_url(self, include: Include, t: int, rids: list[int]) -> Sql:
+        """The joins of resources that are named by canonical URL, or (reversed) that name these."""
+        target = None if include.target is None else self.names.type(include.target)
+        pairs = canonicals.pairs(self.names.param(t, include.key or ""), target)
+        ours, theirs = ("u", "x") if include.reverse else ("x", "u")
+        these = Sql(f" AND {ours}.rid IN ({NUMBERS}))", (json.dumps(rids),))
+        return Sql(f"res r WHERE r.rid IN (SELECT {theirs}.rid FROM ") + pairs + these
 
     def _pointed_at(self, include: Include, t: int, key: Sql) -> Sql:
         joins = "res s CROSS JOIN link x ON x.rid=s.rid CROSS JOIN res r INDEXED BY res_lid ON r.lid=x.key"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from fhir_server.search import tree
 from fhir_server.search.normalise import normalise
-from fhir_server.search.tree import Node
-from fhir_server.store.sqlite import ranges
+from fhir_server.search.tree import Node, inside_key
+from fhir_server.store.sqlite import canonicals, ranges
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.postings import is_text
+from fhir_server.store.sqlite.postings import CONTAINED, is_text
 from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS
 from fhir_server.store.sqlite.sql import Sql, joined
@@ -160,9 +160,12 @@ class Sets(ABC):
                 return Sql(f"SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN ({NUMBERS})", (p, json.dumps(lids)))
             case tree.Chain(param, target, inner):
                 p = self._names.param(t, param.key)
-                return Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN (", (p,)) + self.lids(target, inner) + ")"
+                linked = (
+                    Sql("SELECT x.rid FROM ref x WHERE x.p=? AND x.key IN (", (p,)) + self.lids(target, inner) + ")"
+                )
+                return joined(" UNION ALL ", [linked, *self.roundabout(t, node)])
             case tree.Has(param, inner):
-                return self._of_lids(t, self._pointed_at(param, inner))
+                return self._of_lids(t, self._pointed_at(t, param, inner, node.canonical))
             case tree.Id(ids):
                 return self._of_lids(
                     t, Sql(f"SELECT lid FROM ent WHERE id IN ({NUMBERS}) AND t=?", (json.dumps(ids), t))
@@ -238,11 +241,27 @@ class Sets(ABC):
         current = ") d WHERE d.rid<=? AND NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)"
         return Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
 
-    def _pointed_at(self, param: tree.Param, node: Node) -> Sql:
-        """``SELECT lid`` of what ``param`` of the resources satisfying ``node`` points to."""
+    def roundabout(self, t: int, node: tree.Chain) -> list[Sql]:
+        """``SELECT rid`` of the rows of a chain that no link leads to: by canonical URL, or to a contained resource."""
+        found: list[Sql] = []
+        if node.canonical:
+            pairs = canonicals.pairs(self._names.param(t, node.param.key), self._names.type(node.type))
+            targets = Sql(" AND u.rid IN (") + self.rids(node.type, node.node) + ")"
+            found.append(Sql("SELECT x.rid FROM ") + pairs + targets)
+        inside = inside_key(node.param.type, node.param.key)
+        if self._names.param(self._names.type(CONTAINED + node.type), inside):  # otherwise nobody ever wrote one
+            found.append(Sql(f"SELECT rid/{ELEMENTS} AS rid FROM (") + self.contained(node.contained) + ")")
+        return found
+
+    def _pointed_at(self, t: int, param: tree.Param, node: Node, canonical: bool) -> Sql:
+        """``SELECT lid`` of what ``param`` of the resources satisfying ``node`` points to (of type ``t`` by URL)."""
         p = self._names.param(self._names.type(param.type), param.key)
         rids = self.rids(param.type, node)
-        return Sql("SELECT x.key FROM (") + rids + Sql(") s CROSS JOIN link x ON x.rid=s.rid AND x.p=?", (p,))
+        linked = Sql("SELECT x.key FROM (") + rids + Sql(") s CROSS JOIN link x ON x.rid=s.rid AND x.p=?", (p,))
+        if not canonical:
+            return linked
+        named = Sql("SELECT r.lid FROM res r WHERE r.rid IN (SELECT u.rid FROM ") + canonicals.pairs(p, t)
+        return linked + " UNION ALL " + named + " AND x.rid IN (" + rids + "))"
 
     def _of_lids(self, t: int, lids: Sql) -> Sql:
         """``SELECT rid`` of the versions, current at the snapshot, of these resources of type ``t``."""
