@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fhir_server.errors import BadRequest, Gone, NotFound
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _KNOWN = frozenset({"_since", "_type", "_count", "start", "end", "_cursor"})
 _WHOLE = 10_000  # resources given in one Bundle when the client asks for no pages
 _STEP = 1000
+_START = "0"  # the cursor of the members after a page that the instance itself fills
 _BREATH = 250  # resources looked through at a time
 _REFERENCE = re.compile(
     rb'"reference":"((?:https?://[^"]*/)?)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"'
@@ -87,25 +88,19 @@ async def _everything(request: Request, context: Context, compartment: str) -> R
     pairs = simple_pairs(request, _KNOWN, "everything")
     asked = _asked(pairs, context)
     focus = _focus(request, context)
-    where = tuple(
-        (type_name, node)
-        for type_name in sorted(context.definitions.resource_types)
-        if asked.wants(type_name) and (node := _members(compartment, request.id, type_name, asked, context)) is not None
-    )
     digest = hashlib.sha256(repr((request.type, request.id, [p for p in pairs if p[0] != "_cursor"])).encode())
     most = asked.count or _WHOLE
     members: list[Stored] = []
     if focus and asked.cursor is None and asked.wants(compartment) and _recent(focus, asked):
         members.append(focus)
-    cursor = asked.cursor
-    while where and len(members) < most:
-        query = Query(where, count=min(_STEP, most - len(members)))
-        page = await context.store.search(query, context.access, cursor, digest.hexdigest())
-        members += page.matches
-        cursor = page.cursor
-        if cursor is None:
-            break
-    referenced = await _referenced(focus, members, asked, compartment, request.base_url, context)
+    found, cursor = await _found(request, compartment, asked, most - len(members), digest.hexdigest(), context)
+    members += found
+    sources = members
+    if focus is not None and cursor is None and _follows_more(asked, compartment, context):
+        # What the record refers to belongs to it, also where the members that refer to it were not asked for.
+        whole = replace(asked, types=None, since=None, cursor=None)
+        sources, _ = await _found(request, compartment, whole, _WHOLE, "", context)
+    referenced = await _referenced(focus, sources, asked, compartment, request.base_url, context)
     path = "/".join(part for part in (request.type, request.id, "$everything") if part)
     rest = [pair for pair in pairs if pair[0] != "_cursor"]
     links = [("self", link_url(request.base_url, path, pairs))]
@@ -115,6 +110,42 @@ async def _everything(request: Request, context: Context, compartment: str) -> R
     entries += search_entries(referenced, "include", request.base_url, None)
     total = len(members) if cursor is None and asked.cursor is None else None
     return Response(200, bundle("searchset", links, entries, total, now(context)))
+
+
+async def _found(
+    request: Request, compartment: str, asked: _Asked, most: int, digest: str, context: Context
+) -> tuple[list[Stored], str | None]:
+    """Up to ``most`` members of the compartment beside the instance itself, and the cursor of those after them."""
+    where = tuple(
+        (type_name, node)
+        for type_name in sorted(context.definitions.resource_types)
+        if asked.wants(type_name) and (node := _members(compartment, request.id, type_name, asked, context)) is not None
+    )
+    if where and most <= 0:  # the instance itself fills the page
+        return [], _START
+    members: list[Stored] = []
+    cursor = None if asked.cursor == _START else asked.cursor
+    while where and len(members) < most:
+        query = Query(where, count=min(_STEP, most - len(members)))
+        page = await context.store.search(query, context.access, cursor, digest)
+        members += page.matches
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return members, cursor
+
+
+def _shared(context: Context) -> frozenset[str]:
+    """The types that are in nobody's compartment: practitioners, organizations, medications …"""
+    personal = context.definitions.compartments["Patient"]
+    return context.definitions.resource_types - {name for name, codes in personal.items() if codes} - {"Patient"}
+
+
+def _follows_more(asked: _Asked, compartment: str, context: Context) -> bool:
+    """Whether members that were narrowed away may refer to what is asked for."""
+    if asked.types is None:
+        return asked.since is not None
+    return compartment == "Encounter" or bool(asked.types & _shared(context))
 
 
 def _asked(pairs: Iterable[tuple[str, str]], context: Context) -> _Asked:
@@ -217,7 +248,7 @@ async def _referenced(
     comes along; but what an encounter itself names (its patient, conditions, appointments) is part of it.
     """
     personal = context.definitions.compartments["Patient"]
-    shared = context.definitions.resource_types - {name for name, codes in personal.items() if codes} - {"Patient"}
+    shared = _shared(context)
     seen = {(stored.type, stored.id) for stored in members}
     if focus is not None:
         seen.add((focus.type, focus.id))

@@ -195,3 +195,33 @@ def test_what_cannot_be_understood_is_refused(
     client: httpx.Client, record: dict[str, str], url: str, status: int
 ) -> None:
     assert client.get(url.format(**record)).status_code == status
+
+
+def test_pages_of_one_resource_give_the_whole_record(client: httpx.Client, record: dict[str, str]) -> None:
+    bundle = everything(client, record, "?_count=1")
+    found = names(record, bundle, "match")
+    while following := [link["url"] for link in bundle["link"] if link["relation"] == "next"]:
+        bundle = client.get(following[0]).json()
+        assert len(names(record, bundle, "match")) <= 1
+        found += names(record, bundle, "match")
+    assert sorted(found) == sorted(MEMBERS)
+
+
+def test_what_the_record_refers_to_comes_though_the_members_are_not_asked_for(
+    client: httpx.Client, record: dict[str, str]
+) -> None:
+    bundle = everything(client, record, "?_type=Practitioner,Organization")
+    assert sorted(names(record, bundle)) == ["clinic", "doctor", "parent"]
+    assert {item["search"]["mode"] for item in bundle["entry"]} == {"include"}
+    paged = everything(client, record, "?_type=Condition,Practitioner&_count=1")
+    assert sorted(names(record, paged)) == ["condition", "doctor"]
+
+
+def test_what_changed_since_comes_though_what_refers_to_it_did_not(
+    client: httpx.Client, record: dict[str, str]
+) -> None:
+    doctor = {"resourceType": "Practitioner", "id": record["doctor"], "active": True}
+    changed = client.put(f"Practitioner/{record['doctor']}", json=doctor).json()["meta"]["lastUpdated"]
+    found = names(record, everything(client, record, f"?_since={changed.replace('+', '%2B')}"))
+    assert "doctor" in found
+    assert "early" not in found
