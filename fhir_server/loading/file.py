@@ -24,7 +24,7 @@ from profiles.issues import Issue
 T = TypeVar("T")
 _ISSUES_TOLD = 3
 _ALONE = "Bundle.entry[0]"
-_LATER = frozenset({"not-found", "conflict", "multiple-matches", "transient"})
+_LATER = frozenset({"not-found", "conflict", "multiple-matches", "transient", "too-costly"})
 
 
 @dataclass(slots=True)
@@ -132,12 +132,8 @@ class _File:
                 await self.group(unit, name, event)
         except _DoneBefore:
             pass
-        except TooCostly:
-            raise  # the store cannot write: there is no use in going on
-        except FhirError as error:
-            self.refuse(event, 0, error.issues)
         except Exception as error:
-            event.refusals.append(Refusal(self.path, 0, f"internal error: {type(error).__name__}: {error}"))
+            self.refuse(event, 0, _findings(error))
         return event
 
     def refuse(self, event: Event, position: int, issues: Sequence[Issue], type: str = "") -> None:
@@ -158,9 +154,10 @@ class _File:
             try:
                 event.written = _written(await transact(_bundle("transaction", entries), _once(self.context, name)))
                 return
-            except (_DoneBefore, TooCostly):
+            except _DoneBefore:
                 raise
-            except FhirError:
+            except Exception as error:
+                _findings(error)
                 # Noted first: after an interruption this group must not be tried as a whole again.
                 await self.note(split)
         # A batch entry may be an operation, which only a batch can run.
@@ -185,15 +182,22 @@ class _File:
                 answers = await batch(_bundle(kind, [entry]), context)
         except _DoneBefore:
             return
-        except TooCostly:
-            raise
-        except FhirError as error:
-            self.refuse(event, place, error.issues, type)
+        except Exception as error:
+            self.refuse(event, place, _findings(error), type)
             return
         event.written += _written(answers)
         for answer in answers:
             if answer.status >= 400:
                 self.refuse(event, place, _issues(answer), type)
+
+
+def _findings(error: Exception) -> Sequence[Issue]:
+    """What is reported of a failure. Raises it again where the store cannot write: nothing else would go in either."""
+    if not isinstance(error, FhirError):
+        return [Issue("exception", f"internal error: {type(error).__name__}: {error}")]
+    if isinstance(error, TooCostly) and any(issue.code == "no-store" for issue in error.issues):
+        raise error
+    return error.issues
 
 
 def _issues(answer: Answer) -> list[Issue]:
