@@ -15,7 +15,8 @@ from fhir_server.errors import BadRequest, Conflict, FhirError, NotFound, NotSup
 from fhir_server.interactions.change import Work, check_id
 from fhir_server.interactions.entries import READS, Entry, at_entry, check_bundle, is_read, read_entry
 from fhir_server.interactions.links import Links, Rewriter, base_of, find_links
-from fhir_server.interactions.match import anchor, matches
+from fhir_server.interactions.own import Own
+from fhir_server.interactions.placeholders import placeholders
 from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Node, Query
 from fhir_server.store.protocol import Prepared
@@ -51,6 +52,8 @@ class Step:
     ``fresh`` is the id that a new resource would get.
     ``existing``: a conditional create that found its resource and writes nothing.
     ``created``: the resource is new to the store as far as the plan knows.
+    ``template``: text and FHIRPath of a condition with placeholders among ``places``, the full URLs of the entries;
+    ``bound``: what they were read as.
     ``work`` is the write of a patch, applied ahead to the version that was current then.
     """
 
@@ -67,6 +70,9 @@ class Step:
     base: str = ""
     prepared: Prepared | None = None
     work: Work | None = None
+    template: tuple[str, str] = ("", "")
+    places: Mapping[str, int] = field(default_factory=dict)
+    bound: dict[str, str] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:
@@ -119,7 +125,7 @@ def plan(
     reads: list[Entry] = []
     for entry in entries:
         try:
-            step = None if is_read(entry) else _step(entry, definitions, parse, new_id)
+            step = None if is_read(entry) else _step(entry, definitions, parse, new_id, full_urls)
         except FhirError as error:
             raise at_entry(error, entry.path) from None
         if step is None:
@@ -152,7 +158,13 @@ def _full_urls(entries: Iterable[Entry]) -> dict[str, int]:
     return seen
 
 
-def _step(entry: Entry, definitions: Definitions, parse: ParseCriterion, new_id: Callable[[], str]) -> Step:
+def _step(
+    entry: Entry,
+    definitions: Definitions,
+    parse: ParseCriterion,
+    new_id: Callable[[], str],
+    full_urls: Mapping[str, int],
+) -> Step:
     where = f"{entry.path}.request.url"
     segments = entry.segments
     if not segments:
@@ -171,7 +183,7 @@ def _step(entry: Entry, definitions: Definitions, parse: ParseCriterion, new_id:
         step.created = True
         if "if-none-exist" in entry.headers:
             text = entry.headers["if-none-exist"].partition("?")[2] or entry.headers["if-none-exist"]
-            step.criterion = parse(type_name, text, f"{entry.path}.request.ifNoneExist")
+            _condition(step, text, f"{entry.path}.request.ifNoneExist", parse, full_urls)
     elif len(segments) == 2:
         step.id = check_id(segments[1], where)
         if entry.method == "PUT":
@@ -181,10 +193,18 @@ def _step(entry: Entry, definitions: Definitions, parse: ParseCriterion, new_id:
     else:
         if not entry.text:
             raise BadRequest(f"A {entry.method} needs an id or a search criterion in its url", where)
-        step.criterion = parse(type_name, entry.text, where)
+        _condition(step, entry.text, where, parse, full_urls)
         if entry.method == "PUT":
             step.fresh = new_id()
     return step
+
+
+def _condition(step: Step, text: str, where: str, parse: ParseCriterion, full_urls: Mapping[str, int]) -> None:
+    """Read the condition of a step, or note it where it names other entries."""
+    if placeholders(text, full_urls):
+        step.template, step.places = (text, where), full_urls
+    else:
+        step.criterion = parse(step.type, text, where)
 
 
 def _check_resource(step: Step) -> None:
@@ -220,33 +240,6 @@ def _conditional_references(step: Step, made: Plan, definitions: Definitions, pa
             made.references[text] = criterion.text
 
 
-@dataclass(slots=True)
-class _Own:
-    """The resources which the transaction itself writes, to be found by criteria."""
-
-    rows: Callable[[Step], Rows]
-    by_type: dict[str, list[tuple[Step, Rows]]] = field(default_factory=dict)
-    by_token: dict[tuple[str, str, str], list[tuple[Step, Rows]]] = field(default_factory=dict)
-    wanted: frozenset[str] = frozenset()
-
-    def add(self, step: Step) -> None:
-        """Make a resource findable; it is indexed only if some criterion asks for its type."""
-        if step.type not in self.wanted:
-            return
-        found = (step, self.rows(step))
-        self.by_type.setdefault(step.type, []).append(found)
-        for key, code in {(key, code) for key, _, code in found[1].tok}:
-            self.by_token.setdefault((step.type, key, code), []).append(found)
-
-    def find(self, criterion: Criterion) -> list[str]:
-        """The ids of those that satisfy the criterion."""
-        token = anchor(criterion.node)
-        candidates = (
-            self.by_type.get(criterion.type, ()) if token is None else self.by_token.get((criterion.type, *token), ())
-        )
-        return [step.id for step, rows in candidates if matches(criterion.node, step.id, rows)]
-
-
 def resolve(made: Plan, stored: Mapping[str, frozenset[str]], rows: Callable[[Step], Rows], delete_max: int) -> None:
     """Decide every identity, given the ids of the matches in the store by criterion text, and rewrite all links.
 
@@ -254,7 +247,7 @@ def resolve(made: Plan, stored: Mapping[str, frozenset[str]], rows: Callable[[St
     Raises FhirError for no or several matches where one is needed, and for a resource written twice.
     """
     made.expected = dict(stored)
-    own = _Own(rows, wanted=frozenset(criterion.type for criterion in made.criteria.values()))
+    own = Own(rows, wanted=frozenset(criterion.type for criterion in made.criteria.values()))
     written: dict[tuple[str, str], Step] = {}
     deleted: dict[str, set[str]] = {}
     for step in made.steps:
@@ -302,7 +295,7 @@ def _resolve_delete(step: Step, stored: Mapping[str, frozenset[str]], delete_max
         step.ids = tuple(sorted(found))
 
 
-def _resolve_create(step: Step, stored: Mapping[str, frozenset[str]], deleted: set[str], own: _Own) -> None:
+def _resolve_create(step: Step, stored: Mapping[str, frozenset[str]], deleted: set[str], own: Own) -> None:
     if step.criterion is None:
         return
     found = [*(stored[step.criterion.text] - deleted), *own.find(step.criterion)]
@@ -313,7 +306,7 @@ def _resolve_create(step: Step, stored: Mapping[str, frozenset[str]], deleted: s
         own.add(step)
 
 
-def _resolve_change(step: Step, stored: Mapping[str, frozenset[str]], deleted: set[str], own: _Own) -> None:
+def _resolve_change(step: Step, stored: Mapping[str, frozenset[str]], deleted: set[str], own: Own) -> None:
     """Conditional update and patch. https://hl7.org/fhir/R4/http.html#cond-update"""
     if step.criterion is None:
         return
@@ -349,7 +342,7 @@ def _rewrite(
     stored: Mapping[str, frozenset[str]],
     deleted: Mapping[str, set[str]],
     written: Mapping[tuple[str, str], Step],
-    own: _Own,
+    own: Own,
 ) -> None:
     targets = {step.entry.full_url: step.reference for step in made.steps if step.entry.full_url and step.id}
     created = {step.reference for step in made.steps if step.created and not step.existing}

@@ -23,7 +23,8 @@ from fhir_server.interactions.criteria import criteria, read_search
 from fhir_server.interactions.entries import Entry, at_entry
 from fhir_server.interactions.integrity import check_references, check_unreferenced
 from fhir_server.interactions.listing import without
-from fhir_server.interactions.plan import Criterion, Plan, Step, changed, plan, resolve
+from fhir_server.interactions.placeholders import check_bound, forget, settle, waiting
+from fhir_server.interactions.plan import Criterion, ParseCriterion, Plan, Step, changed, plan, resolve
 from fhir_server.interactions.search import search_system, search_type
 from fhir_server.interactions.subrequest import outer_request, request_of, run_entry
 from fhir_server.search.rows import Rows
@@ -75,6 +76,10 @@ async def _run(threaded: bool, work: Callable[..., T], *arguments: Any) -> T:
 def make_plan(bundle: dict[str, Any], context: Context, base_url: str = "") -> Plan:
     """Read the Bundle: the first half, which needs no store. See ``plan.plan``."""
 
+    return plan(bundle, context.definitions, _parser(context), context.new_id, base_url, context.settings.bundle_max)
+
+
+def _parser(context: Context) -> ParseCriterion:
     def parse(type_name: str, text: str, where: str) -> Criterion:
         try:
             query = criteria(type_name, query_pairs(text), context, where)
@@ -82,7 +87,7 @@ def make_plan(bundle: dict[str, Any], context: Context, base_url: str = "") -> P
             raise type(error)(f"{type_name}?{text}: {error}", where, code=error.issues[0].code) from None
         return Criterion(f"{type_name}?{text}", type_name, query)
 
-    return plan(bundle, context.definitions, parse, context.new_id, base_url, context.settings.bundle_max)
+    return parse
 
 
 def prepare_steps(made: Plan, stored: Mapping[str, frozenset[str]], context: Context) -> None:
@@ -97,6 +102,7 @@ def prepare_steps(made: Plan, stored: Mapping[str, frozenset[str]], context: Con
         return context.extractor.rows(step.entry.resource or {})
 
     resolve(made, stored, rows, context.settings.delete_max)
+    check_bound(made)
     writing = [step for step in made.steps if step.method in ("POST", "PUT") and not step.existing]
     _validate(writing, context)
     extractor = context.extractor
@@ -124,7 +130,10 @@ async def _write(made: Plan, context: Context, threaded: bool) -> list[Answer | 
     """Prepare against a snapshot and commit; again where a condition's matches changed in between."""
     patches = any(step.method == "PATCH" for step in made.steps)
     for _ in range(_ATTEMPTS):
-        stored = await _matches(made, context)
+        forget(made)
+        stored = await _matches(made, made.criteria, context)
+        while waiting(made):
+            stored |= await _matches(made, settle(made, stored, _parser(context)), context)
         await _run(threaded or patches, prepare_steps, made, stored, context)
         try:
             return await context.store.write(lambda transaction: commit(made, transaction, context), context.access)
@@ -133,16 +142,16 @@ async def _write(made: Plan, context: Context, threaded: bool) -> list[Answer | 
     raise changed(what)
 
 
-async def _matches(made: Plan, context: Context) -> dict[str, frozenset[str]]:
+async def _matches(made: Plan, wanted: Mapping[str, Criterion], context: Context) -> dict[str, frozenset[str]]:
     limits = made.limits(context.settings.delete_max)
 
-    async def find(wanted: Criterion) -> frozenset[str]:
-        query = replace(wanted.query, count=limits[wanted.text])
+    async def find(criterion: Criterion) -> frozenset[str]:
+        query = replace(criterion.query, count=limits[criterion.text])
         page = await context.store.search(query, context.access)
         return frozenset(found.id for found in page.matches)
 
-    found = await asyncio.gather(*(find(wanted) for wanted in made.criteria.values()))
-    return dict(zip(made.criteria, found, strict=True))
+    found = await asyncio.gather(*(find(criterion) for criterion in wanted.values()))
+    return dict(zip(wanted, found, strict=True))
 
 
 def commit(made: Plan, transaction: Transaction, context: Context) -> list[Answer | None]:

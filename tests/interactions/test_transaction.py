@@ -332,3 +332,40 @@ def test_all_kinds_of_entries_of_the_official_example_in_one_transaction(client:
         )
     )
     assert [r["status"][:3] for r in found] == ["201", "201", "200", "200", "200", "204", "204", "200", "304"]
+
+
+def test_a_condition_may_name_another_entry(client: httpx.Client) -> None:
+    value, urn = fresh(), f"urn:uuid:{uuid.uuid4()}"
+    episode = f"urn:uuid:{uuid.uuid4()}"
+
+    def send() -> list[dict[str, Any]]:
+        encounter = {
+            "resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": {"reference": urn},
+        }  # fmt: skip
+        return responses(
+            post(
+                client,
+                entry(
+                    "POST", "Observation", observation(urn, encounter={"reference": episode}),
+                    ifNoneExist=f"subject={urn}&encounter={episode.replace(':', '%3A')}",
+                ),
+                entry("POST", "Encounter", encounter, episode, ifNoneExist=f"subject={urn}"),
+                entry("POST", "Patient", patient(identifier=identified(value)), urn, ifNoneExist=f"identifier={value}"),
+            )
+        )  # fmt: skip
+
+    first, again = send(), send()
+    assert [item["status"][:3] for item in first] == ["201"] * 3
+    assert [item["status"][:3] for item in again] == ["200"] * 3
+    assert [item["location"] for item in again] == [item["location"] for item in first]
+
+
+def test_conditions_that_wait_for_each_other_are_refused(client: httpx.Client) -> None:
+    one, other = f"urn:uuid:{uuid.uuid4()}", f"urn:uuid:{uuid.uuid4()}"
+    answer = post(
+        client,
+        entry("POST", "Patient", patient(), one, ifNoneExist=f"link={other}"),
+        entry("POST", "Patient", patient(), other, ifNoneExist=f"link={one}"),
+    )
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"] == [f"Bundle.entry[{n}].request.ifNoneExist" for n in (0, 1)]
