@@ -90,6 +90,31 @@ def test_parameters_that_cannot_work_are_ignored_and_say_why(bench: Bench) -> No
     assert notes["b"][0] == "ignored" and "expression" in notes["b"][1]
 
 
+def test_of_two_parameters_with_one_code_the_first_is_in_force(bench: Bench) -> None:
+    bench.put(observation("o", bodySite={"text": "arm"}, method={"text": "ruler"}), SPOT)
+    finish(bench)
+    bench.put({**SPOT, "id": "again", "url": "http://example.org/2", "expression": "Observation.method.text"})
+    finish(bench)
+    states = {job.id: (job.status, job.note) for job in bench.store.jobs()}
+    assert states["again"] == ("ignored", "already SearchParameter/spot is for Observation.spot")
+    assert bench.ids("Observation", "spot=arm") == ["o"]
+    bench.delete("SearchParameter", "spot")
+    finish(bench)
+    assert bench.ids("Observation", "spot=ruler") == ["o"] and bench.ids("Observation", "spot=arm") == []
+    assert list(bench.store.check()) == []
+
+
+def test_a_custom_parameter_reaches_contained_resources_written_before(bench: Bench) -> None:
+    inner = observation("inner", bodySite={"text": "arm"})
+    bench.put({**patient("p"), "contained": [inner]}, observation("o", bodySite={"text": "arm"}), SPOT)
+    finish(bench)
+    assert bench.ids("Observation", "spot=arm") == ["o"]
+    assert bench.ids("Observation", "spot=arm&_contained=true") == ["p"]
+    bench.delete("SearchParameter", "spot")
+    finish(bench)
+    assert list(bench.store.check()) == []
+
+
 def test_everything_can_be_indexed_anew(bench: Bench) -> None:
     bench.put(patient("p"), *(observation(f"o{i}") for i in range(5)))
     bench.store.reindex_now(["*"], EVERYTHING)

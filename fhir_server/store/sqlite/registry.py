@@ -9,7 +9,7 @@ the job is complete may the parameter be searched.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +19,13 @@ from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite import postings
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.schema import ALIVE
+from fhir_server.store.sqlite.postings import CONTAINED, LISTING
+from fhir_server.store.sqlite.schema import ALIVE, ELEMENTS
 from profiles.definitions import SearchParameterDef
 from profiles.lossless import parse
 
 EVERYTHING = "*"  # the id of the job that makes all index rows anew
+_TAKEN = "already"  # how the note begins where another SearchParameter has the code
 _STEP = 200  # resources a commit
 _COLUMNS = "id, kind, target, status, position, last, done, total, note, started, beat"
 _INDEXED = f"r.body IS NOT NULL AND (r.till={ALIVE} OR EXISTS(SELECT 1 FROM dead z WHERE z.rid=r.rid))"
@@ -172,27 +174,50 @@ def _start(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor, j
     if job.kind == "everything":
         for table in postings.COLUMNS:
             connection.execute(f"DELETE FROM {table}")
-        keys, types, reason = "", "", ""
+        keys, where, reason = "", "", ""
     else:
         for spot in filter(None, job.target.split(" ")):
-            _drop(connection, tx.names, *spot.split("."))
+            type_, code = spot.split(".")
+            _drop(connection, tx.names, type_, code)
+            _drop(connection, tx.names, CONTAINED + type_, code)
         definition, reason = _definition(connection, job.id, extractor)
         if definition is not None:
-            bases = base_types(definition, extractor.definitions)
-            keys = " ".join(f"{base}.{definition.code}" for base in bases)
-            types = ",".join(str(tx.names.type(base)) for base in bases)
+            spots = [f"{base}.{definition.code}" for base in base_types(definition, extractor.definitions)]
+            keys, where = " ".join(spots), _holders(tx.names, spots)
+            reason = _taken(connection, job.id, spots)
     if reason:
         connection.execute(
             "UPDATE job SET status='ignored', target='', note=?, beat=? WHERE id=?", (reason, now, job.id)
         )
+        # What this one kept from others is free now.
+        freed = f"UPDATE job SET status='queued' WHERE status='ignored' AND note LIKE '{_TAKEN}%' AND id<>?"
+        if job.target:
+            connection.execute(freed, (job.id,))
     else:
-        where = f" AND r.t IN ({types})" if types else ""
         total = connection.execute(f"SELECT count(*) FROM res r WHERE {_INDEXED} AND r.rid<=?{where}", (job.last,))
         connection.execute(
             "UPDATE job SET status='running', target=?, total=?, beat=? WHERE id=?",
             (keys, total.fetchone()[0], now, job.id),
         )
     connection.execute("UPDATE state SET value=value+1 WHERE name='registry'")
+
+
+def _taken(connection: sqlite3.Connection, id_: str, spots: list[str]) -> str:
+    """Why these parameters cannot be this job's: another SearchParameter has one of them; '' when none has."""
+    others = connection.execute("SELECT id, target FROM job WHERE id<>? AND status IN ('running', 'completed')", (id_,))
+    for other, target in others:
+        for spot in set(spots) & set(target.split(" ")):
+            return f"{_TAKEN} SearchParameter/{other} is for {spot}"
+    return ""
+
+
+def _holders(names: Names, spots: list[str]) -> str:
+    """The condition on resources ``r`` of the parameters' types, or that contain one."""
+    types = [spot.split(".")[0] for spot in spots]
+    own = ",".join(str(names.type(type_)) for type_ in types)
+    listings = ",".join(str(names.param(names.type(CONTAINED + type_), LISTING)) for type_ in types)
+    inside = f"SELECT x.rid/{ELEMENTS} FROM tok x WHERE x.p IN ({listings}) AND x.code=''"
+    return f" AND (r.t IN ({own}) OR r.rid IN ({inside}))"
 
 
 def _drop(connection: sqlite3.Connection, names: Names, type_: str, code: str) -> None:
@@ -213,8 +238,7 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
     """Index the next resources of the job, and move it on in the same commit."""
     bodies = Bodies(connection)
     spots = dict(spot.split(".", 1) for spot in job.target.split(" ") if spot)
-    numbers = {tx.names.type(type_): code for type_, code in spots.items()}
-    where = f" AND r.t IN ({','.join(map(str, numbers))})" if numbers else ""
+    where = _holders(tx.names, job.target.split(" ")) if spots else ""
     rows = connection.execute(
         f"SELECT r.rid, r.t, r.pat, r.present, r.body FROM res r WHERE r.rid>? AND r.rid<=? AND {_INDEXED}{where}"
         f" ORDER BY r.rid LIMIT {_STEP}",
@@ -222,13 +246,10 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
     ).fetchall()
     for rid, t, pat, present, body in rows:
         found = extractor.rows(parse(bodies.unpack(body)))
-        code = numbers.get(t)
-        if code is not None:
-            found = only(found, code)
+        if spots:
+            found = only(found, spots, tx.names.type_name(t))
         tx.index(found, t, rid, pat)
-        if code is None:
-            present = 0
-        bits = present | postings.present_bits(found, t, tx.names)
+        bits = (present if spots else 0) | postings.present_bits(found, t, tx.names)
         connection.execute("UPDATE res SET present=? WHERE rid=?", (bits, rid))
     tx.flush()
     tx.end()
@@ -243,15 +264,16 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
         )
 
 
-def only(rows: Rows, code: str) -> Rows:
-    """The rows of one parameter, its derived keys (``code:text``, ``code$0``) included."""
-
-    def mine(key: str) -> bool:
-        return key == code or key.startswith((f"{code}:", f"{code}$"))
-
+def only(rows: Rows, codes: Mapping[str, str], type_: str) -> Rows:
+    """The rows of one parameter by type, its derived keys (``code:text``) and contained resources included."""
     part = Rows(date=rows.date, patients=rows.patients)
-    for table in ("tok", "str", "dat", "qty", "ref", "geo"):
-        getattr(part, table).extend(row for row in getattr(rows, table) if mine(row[0]))
-    part.elements = [element for element in rows.elements if mine(element[2][0])]
-    part.present = {found for found in rows.present if mine(found)}
+    code = codes.get(type_)
+    if code is not None:
+        for table in ("tok", "str", "dat", "qty", "ref", "geo"):
+            found = [row for row in getattr(rows, table) if row[0] == code or row[0].startswith(f"{code}:")]
+            getattr(part, table).extend(found)
+        part.present = rows.present & {code}
+    part.contained = [
+        (number, kind, only(inner, codes, kind)) for number, kind, inner in rows.contained if kind in codes
+    ]
     return part
