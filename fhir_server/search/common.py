@@ -14,6 +14,7 @@ from .context import Context, UnknownParameter, any_of, is_id, prefixed, split, 
 from .times import widen
 from .tree import And, Id, InList, LastUpdated, Node, Not, Or, Prefix, Text
 
+_COST = 20  # of one value of ``_lastUpdated`` or ``_list``, out of ``MAX_NODES``
 Common = Callable[[Context, str, str, str], Node]
 
 
@@ -45,7 +46,8 @@ def _last_updated(context: Context, type: str, modifier: str, value: str) -> Nod
         return _always("_lastUpdated", value)
     _refuse_modifier("_lastUpdated", modifier)
     nodes: list[Node] = []
-    for one in split(value, ","):
+    for one in dict.fromkeys(split(value, ",")):
+        context.spend(_COST)
         prefix, rest = prefixed(one)
         span = context.interval(rest)
         if span is None:
@@ -58,7 +60,8 @@ def _last_updated(context: Context, type: str, modifier: str, value: str) -> Nod
 def _list(context: Context, type: str, modifier: str, value: str) -> Node:
     _refuse_modifier("_list", modifier)
     nodes: list[Node] = []
-    for one in split(value, ","):
+    for one in dict.fromkeys(split(value, ",")):
+        context.spend(_COST)
         name = one.removeprefix("List/")
         if name.startswith("$"):
             raise NotSupported(f"functional lists like '{one}' are not offered by this server")

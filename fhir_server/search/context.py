@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fhir_server.errors import BadRequest
 from profiles.definitions import Definitions
@@ -33,6 +33,7 @@ class Context:
     """The surroundings of one search: definitions, zone, time and where this server lives.
 
     ``params`` gives the parameters of a type; ``now`` is in microseconds; ``base_urls`` end without a slash.
+    ``nodes`` counts the conditions so far, ``systems`` are the code systems that were named.
     """
 
     definitions: Definitions
@@ -41,6 +42,7 @@ class Context:
     now: int
     base_urls: Sequence[str] = ()
     nodes: int = 0
+    systems: set[str] = field(default_factory=set)
 
     def param(self, type: str, code: str) -> Indexed:
         """The parameter ``code`` of ``type``. Raises UnknownParameter, which lists the known ones."""
@@ -61,7 +63,8 @@ class Context:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             raise BadRequest(
-                f"the search expands to more than {MAX_NODES} conditions; name the types in its chains",
+                f"the search expands to more than {MAX_NODES} conditions; name the types in its chains and references,"
+                " or ask for fewer values at once",
                 code="too-costly",
             )
 

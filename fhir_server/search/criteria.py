@@ -27,6 +27,9 @@ _TYPES: Mapping[str, ModuleType] = {
     "token": token,
     "uri": uri,
 }
+# What one value costs of ``MAX_NODES``: stores gather typed references, and tokens of one system; others stand alone.
+_COSTS = {"token": 8, "string": 8, "special": 8, "date": 4, "number": 4, "quantity": 4, "composite": 8}
+_UNTYPED = 4  # a bare id of a reference that may have several types
 _NODES: Mapping[str, Callable[[Context, Indexed, str, str], Node]] = {
     kind: module.node for kind, module in _TYPES.items() if kind != "composite"
 }
@@ -60,7 +63,7 @@ def criterion(context: Context, type: str, name: str, value: str) -> Node:
     indexed = context.param(type, code)
     if modifier == "missing":
         return _missing(indexed, value)
-    values = split(value, ",")
+    values = list(dict.fromkeys(split(value, ",")))
     if not all(values):
         raise bad_value(indexed, value, "one of the values between the commas is empty")
     if modifier == "not":
@@ -72,13 +75,28 @@ def criterion(context: Context, type: str, name: str, value: str) -> Node:
 
 def simple(context: Context, indexed: Indexed, modifier: str, value: str) -> Node:
     """The condition that one value of a parameter asks."""
-    context.spend(max(1, len(indexed.sources)))
+    context.spend(max(1, len(indexed.sources)) * _cost(context, indexed, modifier, value))
     if indexed.kind == "composite":
         return composite.node(context, indexed, modifier, value, simple)
     made = _NODES.get(indexed.kind)
     if made is None:
         raise UnknownParameter(f"search parameter '{indexed.code}' cannot be searched", f"http.{indexed.code}")
     return made(context, indexed, modifier, value)
+
+
+def _cost(context: Context, indexed: Indexed, modifier: str, value: str) -> int:
+    """How many of ``MAX_NODES`` one value takes."""
+    if modifier == "text":
+        return _COSTS["string"]
+    if indexed.kind == "reference":
+        return 1 if "/" in value or len(indexed.targets) == 1 else _UNTYPED
+    if indexed.kind == "token":
+        system = value.partition("|")[0] if "|" in value else ""
+        if system in context.systems:
+            return 1
+        context.systems.add(system)
+        return _COSTS["token"]
+    return _COSTS.get(indexed.kind, 1)
 
 
 def _missing(indexed: Indexed, value: str) -> Node:

@@ -47,4 +47,11 @@ def _sort(context: Context, types: Sequence[str], text: str) -> Sort:
     order = _ORDERS.get(found[0].kind)
     if order is None or not found[0].sources or code in ("_text", "_content", "_query"):
         raise BadRequest(f"cannot sort by '{code}' ({found[0].kind}): it has no order", "http._sort")
-    return Sort(found[0].sources[0].key, order, descending)
+    if any(_ORDERS.get(one.kind) is not order for one in found):
+        kinds = ", ".join(sorted({one.kind for one in found}))
+        raise BadRequest(
+            f"cannot sort by '{code}': it is of different types ({kinds}) in what is searched", "http._sort"
+        )
+    key, *also = dict.fromkeys(source.key for one in found for source in one.sources)
+    targets = {source.target for one in found for source in one.sources}
+    return Sort(key, order, descending, tuple(also), targets.pop() if len(targets) == 1 else None)

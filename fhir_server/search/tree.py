@@ -283,11 +283,17 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One ``_sort`` key. Resources without the value come last in both directions."""
+    """One ``_sort`` key. Resources without the value come last in both directions.
+
+    ``also``: further index keys that hold values of the parameter; ``target``: only references to
+    this type are values (None: any).
+    """
 
     key: str
     order: Order
     descending: bool = False
+    also: tuple[str, ...] = ()
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

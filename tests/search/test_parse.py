@@ -434,7 +434,7 @@ def test_counting_only_asks_for_an_exact_total(pair: tuple[str, str]) -> None:
 def test_sorting_names_index_keys() -> None:
     assert search("Observation", ("_sort", "-date,patient,_id,-_lastUpdated,value-quantity,code")).query.sort == (
         Sort("date", Order.DATE, True),
-        Sort("subject", Order.REFERENCE),
+        Sort("subject", Order.REFERENCE, target="Patient"),
         Sort("_id", Order.ID),
         Sort("_lastUpdated", Order.LAST_UPDATED, True),
         Sort("value-quantity", Order.NUMBER),

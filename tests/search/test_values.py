@@ -88,3 +88,48 @@ def test_what_is_ignored_of_a_sort_or_include_is_told_with_its_value() -> None:
     pairs = [("_sort", "blah"), ("_include", "Patient:blah"), ("blah", "1")]
     ignored = parse(("Patient",), pairs, EXTRACTOR, lenient=True).ignored
     assert ignored == ("_sort=blah", "_include=Patient:blah", "blah")
+
+
+@pytest.mark.parametrize(
+    ("search", "most"),
+    [
+        ("Patient?name={}", 500),
+        ("Observation?code:text={}", 500),
+        ("Observation?code=s{}|a", 500),
+        ("Observation?code=s|{}", 3_900),
+        ("Observation?subject=Patient/{}", 3_900),
+        ("Observation?patient={}", 1_900),
+        ("Observation?subject={}", 990),
+        ("Observation?value-quantity=gt{}", 990),
+        ("Observation?_lastUpdated=gt{}", 190),
+        ("Observation?_list={}", 190),
+    ],
+)
+def test_many_values_are_taken_up_to_what_can_be_answered_in_time(search: str, most: int) -> None:
+    type_, _, pair = search.partition("?")
+    name, _, value = pair.partition("=")
+
+    def ask(count: int) -> None:
+        parse((type_,), [(name, ",".join(value.format(1_000 + n) for n in range(count)))], EXTRACTOR)
+
+    ask(most - 20)
+    with pytest.raises(BadRequest, match="fewer values"):
+        ask(4 * most)
+
+
+def test_a_value_given_twice_counts_once() -> None:
+    query = parse(("Patient",), [("name", ",".join(["a"] * 5_000))], EXTRACTOR).query
+    assert query == parse(("Patient",), [("name", "a")], EXTRACTOR).query
+
+
+def test_a_sort_key_knows_all_index_keys_of_the_parameter() -> None:
+    (combined,) = parse(("Observation",), [("_sort", "combo-value-quantity")], EXTRACTOR).query.sort
+    assert {combined.key, *combined.also} == {"value-quantity", "component-value-quantity"}
+    types = ("AllergyIntolerance", "Observation")
+    (of_both,) = parse(types, [("_sort", "patient")], EXTRACTOR).query.sort
+    assert {of_both.key, *of_both.also} == {"patient", "subject"}
+
+
+def test_a_sort_by_what_is_of_different_types_is_refused() -> None:
+    with pytest.raises(BadRequest, match=r"different types \(string, token\)"):
+        parse(("ImagingStudy", "Immunization"), [("_sort", "series")], EXTRACTOR)
