@@ -13,7 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -53,12 +55,28 @@ class Nursery:
         self._alive.append(fork)
         return fork
 
+    def run(self, *arguments: object) -> Done:
+        """``yidang`` with these arguments, until its end."""
+        with tempfile.TemporaryDirectory() as folder:
+            said, told = Path(folder) / "stdout", Path(folder) / "stderr"
+            pid = self.order(serve=[str(argument) for argument in arguments], out=str(said), log=str(told))
+            return Done(self.order(wait=pid), said.read_text(), told.read_text())
+
     def close(self) -> None:
         for fork in self._alive:
             fork.kill()
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=10)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit status and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Fork:
@@ -106,12 +124,14 @@ def _child(order: dict[str, Any]) -> None:
     status = 1
     try:
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        out = os.open(order["out"], os.O_WRONLY | os.O_CREAT, 0o600) if "out" in order else log
         null = os.open(os.devnull, os.O_RDONLY)
-        for target, source in ((0, null), (1, log), (2, log)):
+        for target, source in ((0, null), (1, out), (2, log)):
             os.dup2(source, target)
-        os.environ.update(order["environment"])
+        os.environ.update(order.get("environment", {}))
         status = main(order["serve"])
     finally:
+        sys.stdout.flush()
         os._exit(status)
 
 

@@ -5,8 +5,6 @@ https://www.sqlite.org/backup.html
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,11 +14,6 @@ from tests.robustness.api import Api, Broken, Resource, matches
 from tests.robustness.nursery import Fork, Nursery, free_port
 
 WRITERS = 3
-
-
-def yidang(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fhir_server.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 class Pen:
@@ -65,7 +58,7 @@ def test_a_backup_while_others_write_restores_to_one_moment(nursery: Nursery, se
     for thread in threads:
         thread.start()
     before = [pen.answered for pen in pens]
-    done = yidang("backup", "--data", tmp_path / "data", tmp_path / "copy.db")
+    done = nursery.run("backup", "--data", tmp_path / "data", tmp_path / "copy.db")
     assert done.returncode == 0, done.stderr
     after = [pen.answered for pen in pens]
     stop.set()
@@ -74,8 +67,8 @@ def test_a_backup_while_others_write_restores_to_one_moment(nursery: Nursery, se
     assert all(b > a for a, b in zip(before, after, strict=True)), "nobody wrote while the backup was taken"
 
     restored = tmp_path / "restored"
-    assert yidang("restore", "--data", restored, tmp_path / "copy.db").returncode == 0
-    checked = yidang("check", "--data", restored)
+    assert nursery.run("restore", "--data", restored, tmp_path / "copy.db").returncode == 0
+    checked = nursery.run("check", "--data", restored)
     assert checked.returncode == 0, checked.stderr
     second = nursery.serve(restored, free_port())
     api = second.ready()
@@ -111,22 +104,22 @@ def test_a_restore_in_place_of_newer_records_goes_back_to_the_backup(
     data, copy = tmp_path / "data", tmp_path / "copy.db"
     pen = Pen(server.url, 0)
     pen.write()
-    assert yidang("backup", "--data", data, copy).returncode == 0
+    assert nursery.run("backup", "--data", data, copy).returncode == 0
     pen.write()
-    refused = yidang("restore", "--data", data, "--force", copy)
+    refused = nursery.run("restore", "--data", data, "--force", copy)
     assert refused.returncode == 1
     assert "stop" in refused.stderr
     assert Api(server.url).get("Basic/counter-0").version == 2
     server.stop()
-    assert yidang("restore", "--data", data, copy).returncode == 1
-    assert yidang("restore", "--data", data, "--force", copy).returncode == 0
+    assert nursery.run("restore", "--data", data, copy).returncode == 1
+    assert nursery.run("restore", "--data", data, "--force", copy).returncode == 0
     again = nursery.serve(data, free_port())
     api = again.ready()
     assert api.get("Basic/counter-0").version == 1
     assert [entry["resource"]["id"] for entry in matches(api.get("Basic?_sort=_id").json)] == ["counter-0", "note-0-1"]
     api.close()
     again.kill()
-    assert yidang("check", "--data", data).returncode == 0
+    assert nursery.run("check", "--data", data).returncode == 0
 
 
 @pytest.mark.parametrize("damage", ["cut short", "overwritten", "emptied"])
@@ -137,13 +130,13 @@ def test_a_damaged_backup_is_refused_and_replaces_nothing(
     pen = Pen(server.url, 0)
     for _ in range(20):
         pen.write()
-    assert yidang("backup", "--data", data, copy).returncode == 0
+    assert nursery.run("backup", "--data", data, copy).returncode == 0
     server.stop()
     whole = copy.read_bytes()
     middle = len(whole) // 2
     damaged = {"cut short": whole[:middle], "overwritten": b"\xff" * 8192, "emptied": b""}[damage]
     copy.write_bytes(whole[:middle] + damaged + whole[middle + 8192 :] if damage == "overwritten" else damaged)
-    done = yidang("restore", "--data", data, "--force", copy)
+    done = nursery.run("restore", "--data", data, "--force", copy)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     again = nursery.serve(data, free_port())
@@ -169,9 +162,9 @@ def test_a_backup_survives_the_death_of_the_server(nursery: Nursery, server: For
         stop.wait(0.01)
     server.kill()
     thread.join(timeout=10)
-    assert yidang("backup", "--data", tmp_path / "data", tmp_path / "copy.db").returncode == 0
-    assert yidang("restore", "--data", tmp_path / "restored", tmp_path / "copy.db").returncode == 0
-    assert yidang("check", "--data", tmp_path / "restored").returncode == 0
+    assert nursery.run("backup", "--data", tmp_path / "data", tmp_path / "copy.db").returncode == 0
+    assert nursery.run("restore", "--data", tmp_path / "restored", tmp_path / "copy.db").returncode == 0
+    assert nursery.run("check", "--data", tmp_path / "restored").returncode == 0
     again = nursery.serve(tmp_path / "restored", free_port())
     api = again.ready()
     assert api.get("Basic/counter-0").version in (pen.answered, pen.answered + 1)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -212,10 +210,8 @@ def transaction(attempt: Attempt) -> Resource:
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-def assert_sound(data: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fhir_server.cli", "check", "--data", str(data)], capture_output=True, text=True
-    )
+def assert_sound(nursery: Nursery, data: Path) -> None:
+    done = nursery.run("check", "--data", data)
     assert done.returncode == 0, done.stderr
 
 
@@ -251,7 +247,7 @@ def test_fifty_kills_lose_nothing_that_was_answered(nursery: Nursery, tmp_path: 
         api.close()
         crash(server, ledgers, chance.uniform(0.05, 0.6))
         if kill % CHECK_EVERY == CHECK_EVERY - 1:
-            assert_sound(data)
+            assert_sound(nursery, data)
     api = nursery.serve(data, port).ready()
     for ledger in ledgers:
         ledger.settle(api)
@@ -262,7 +258,7 @@ def test_fifty_kills_lose_nothing_that_was_answered(nursery: Nursery, tmp_path: 
     writes = sum(ledger.attempts for ledger in ledgers)
     living = sum(state.attempt is not None for ledger in ledgers for state in ledger.promised.values())
     assert api.count("Observation") + api.count("Patient") == living, "something is there that nobody wrote"
-    assert_sound(data)
+    assert_sound(nursery, data)
     print(f"{writes} requests, {carried_out} unanswered ones had been carried out")
     assert writes > KILLS * CLIENTS
 
@@ -306,7 +302,7 @@ def test_a_killed_worker_is_replaced_and_loses_nothing(nursery: Nursery, tmp_pat
         api.close()
     wait_until(lambda: len(processes_of(server.pid)) == 2)
     assert server.stop() == 0
-    assert_sound(data)
+    assert_sound(nursery, data)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")

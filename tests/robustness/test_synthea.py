@@ -182,8 +182,6 @@ def test_places_and_people_sent_twice_are_not_doubled(api: Api, loaded: Selectio
             assert answered["response"]["status"] == again, asked["request"]
 
 
-def test_the_loaded_records_are_sound(api: Api, data: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fhir_server.cli", "check", "--data", str(data)], capture_output=True, text=True
-    )
+def test_the_loaded_records_are_sound(nursery: Nursery, api: Api, data: Path) -> None:
+    done = nursery.run("check", "--data", data)
     assert done.returncode == 0, done.stderr
