@@ -88,7 +88,7 @@ async def batch(bundle: dict[str, Any], context: Context, outer: Request | None 
 async def _run_entry(entry: Entry, outer: Request, context: Context) -> Answer:
     try:
         if not entry.segments and entry.method == "POST":
-            raise BadRequest("A batch or transaction cannot hold another one", "Bundle.entry.request.url")
+            raise BadRequest("A batch or transaction cannot hold another one", f"{entry.path}.request.url")
         return await run_entry(entry, outer, context)
     except Exception as error:
         return _failed(error, entry.index, outer)

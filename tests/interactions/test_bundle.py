@@ -169,3 +169,9 @@ def test_an_answer_tells_the_instant_of_the_resource_in_the_same_text(client: ht
     history = client.get(f"Patient/{id}/_history").json()
     assert made["response"]["lastModified"] == history["entry"][0]["response"]["lastModified"] == updated
     assert history["meta"]["lastUpdated"].endswith("+08:00")
+
+
+def test_a_batch_within_a_batch_is_refused_by_its_place(client: httpx.Client) -> None:
+    found = batch(client, entry("GET", "Patient?_count=1"), entry("POST", "/", {"resourceType": "Bundle"}))
+    assert statuses(found) == ["200", "400"]
+    assert found[1]["response"]["outcome"]["issue"][0]["expression"] == ["Bundle.entry[1].request.url"]
