@@ -73,6 +73,18 @@ SEARCHES: dict[str, Test] = {
         r.type == "Observation" and r.code == "A" and "王" in getattr(subject(r, all), "text", "")
     ),
     "Patient?name=王": lambda r, _: r.type == "Patient" and r.text.startswith("王"),
+    "Patient?_content=小明": lambda r, _: r.type == "Patient" and "小明" in r.text,
+    "Patient?_content=王&_sort=-_id": lambda r, _: r.type == "Patient" and "王" in r.text,
+    "Patient?name:contains=明": lambda r, _: r.type == "Patient" and "明" in r.text,
+    'Observation?_filter=code eq "urn:code|A" and value-quantity gt 20': lambda r, _: (
+        r.type == "Observation" and r.code == "A" and r.value is not None and r.value > 20
+    ),
+    "Observation?code:not=A,B&value-quantity:missing=true": lambda r, _: (
+        r.type == "Observation" and r.code == "C" and r.value is None
+    ),
+    "Observation?code-value-quantity=urn:code|B$lt50": lambda r, _: (
+        r.type == "Observation" and r.code == "B" and r.value is not None and r.value < 50
+    ),
     "Patient?_sort=-birthdate,family": lambda r, _: r.type == "Patient",
     "Patient?_sort=family,birthdate,-_id": lambda r, _: r.type == "Patient",
     "Patient?_has:Observation:patient:code=A&_sort=_id": lambda r, all: r.type == "Patient" and coded(r, all, "A"),
