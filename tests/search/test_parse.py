@@ -120,7 +120,7 @@ TRUTHS: list[tuple[str, str, str, Node]] = [
             )
         ),
     ),
-    ("Observation", "subject", "Patient/1/_history/2", Reference(SUBJECT, "Patient", "1")),
+    ("Observation", "subject", "Patient/1/_history/2", Uri(SUBJECT, UriMode.EXACT, "Patient/1/_history/2")),
     ("Observation", "subject", "1", Reference(SUBJECT, None, "1")),
     ("Observation", "subject:Patient", "1", Reference(SUBJECT, "Patient", "1")),
     ("Observation", "patient", "1", Reference(SUBJECT, "Patient", "1")),

@@ -124,3 +124,11 @@ def test_a_custom_parameter_that_reads_the_id_has_rows_of_its_own() -> None:
 def test_a_custom_reference_without_target_goes_where_its_element_goes() -> None:
     extractor = Extractor(load(), [custom("doctor", "reference", "Patient.generalPractitioner")])
     assert set(extractor.indexed("Patient")["doctor"].targets) == {"Organization", "Practitioner", "PractitionerRole"}
+
+
+def test_a_reference_to_a_version_is_found_with_and_without_it() -> None:
+    resource = {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/p/_history/3"}}
+    world = {("Observation", "o"): EXTRACTOR.rows(resource)}
+    for value in ("Patient/p", "p", "Patient/p/_history/3", "http://here/fhir/Patient/p/_history/3"):
+        assert evaluate(query(f"Observation?patient={value}"), world), value
+    assert not evaluate(query("Observation?patient=Patient/p/_history/2"), world)

@@ -48,6 +48,11 @@ def local_reader(resource_types: frozenset[str], base_urls: tuple[str, ...]) -> 
     return read
 
 
+def versioned(local: Local, text: str) -> str:
+    """The relative reference to the version that ``text`` names."""
+    return f"{local[0]}/{local[1]}/_history/{text.rpartition('/')[2]}"
+
+
 def foreign_type(text: str, resource_types: frozenset[str]) -> str | None:
     """The resource type that the end of a foreign URL names, if it does."""
     parts = text.split("/_history/")[0].rsplit("/", 2)
@@ -69,6 +74,8 @@ def _reference(key: str, setting: Setting) -> Sink:
                 return
             if local is not None:
                 out.ref.append((key, *local))
+                if "/_history/" in text:
+                    out.tok.append((key, "", versioned(local, text)))
             elif text[:1] != "#":
                 out.tok.append((key, "", text))
             elif not bare:
@@ -153,6 +160,11 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     bases: Sequence[str] = context.base_urls
     local = local_reader(context.definitions.resource_types, tuple(bases))(value)
     if local is not None and wanted in ("", local[0]):
+        if "/_history/" in value:
+            one = versioned(local, value)
+            return per_source(
+                indexed, lambda p, s: Uri(p, UriMode.EXACT, one) if s.target in (None, local[0]) else Or(())
+            )
         link = per_source(indexed, lambda p, s: _same_type(p, s, local[0], local[1]))
         # An absolute URL may have been filed when this server did not yet go by that address.
         return Or((link, per_source(indexed, lambda p, _: Uri(p, UriMode.EXACT, value)))) if ":" in value else link

@@ -16,7 +16,17 @@ from fhir_server.search.tree import Near, Node
 from terminology import ucum
 
 DEFAULT_KM = 10.0
-_KM = {"": 1.0, "km": 1.0, "m": 0.001, "mi": 1.609344}
+_KM = {  # what people ask in; rarer units are looked up in UCUM
+    "": 1.0,
+    "km": 1.0,
+    "m": 0.001,
+    "cm": 0.00001,
+    "mi": 1.609344,
+    "[mi_i]": 1.609344,
+    "[mi_us]": 1.609347219,
+    "[nmi_i]": 1.852,
+    "[ft_i]": 0.0003048,
+}
 
 
 def kilometres(unit: str) -> float | None:
