@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fhir_server.store.protocol import Stored
 
-if TYPE_CHECKING:
-    from fhir_server.context import Context
 
 Pairs = list[tuple[str, str]]
 
@@ -74,4 +72,5 @@ class Response:
         return None
 
 
-Handler = Callable[[Request, "Context"], Awaitable[Response]]
+# Its second argument is the Context: that holds the routing table of handlers and so cannot be named here.
+Handler = Callable[[Request, Any], Awaitable[Response]]
