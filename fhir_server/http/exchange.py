@@ -11,7 +11,6 @@ from typing import Any
 
 from fhir_server.store.protocol import Stored
 
-
 Pairs = list[tuple[str, str]]
 
 
