@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,11 @@ def select(folder: Path, start: int, number: int | None) -> Selection:
     return Selection(folder, tuple(row["bundle"] for row in chosen), expected)
 
 
+def load(data: Path, wanted: Selection) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fhir_server.cli", "load", "--quiet", "--data", str(data)]
+    return subprocess.run([*command, *map(str, wanted.files)], capture_output=True, text=True)
+
+
 def in_bundles(bundles: list[Resource]) -> Counter[str]:
     return Counter(entry["resource"]["resourceType"] for bundle in bundles for entry in bundle["entry"])
 
@@ -78,8 +84,7 @@ def loaded(synthea: Path) -> Selection:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, loaded: Selection) -> Path:
     folder = tmp_path_factory.mktemp("synthea") / "data"
-    command = [sys.executable, "-m", "fhir_server.cli", "load", "--quiet", "--data", str(folder)]
-    done = subprocess.run([*command, *map(str, loaded.files)], capture_output=True, text=True)
+    done = load(folder, loaded)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -152,8 +157,7 @@ def without_links(resource: Resource) -> str:
 
 def test_the_same_load_again_changes_nothing(api: Api, data: Path, loaded: Selection) -> None:
     before = api.get("_history?_summary=count").json["total"]
-    command = [sys.executable, "-m", "fhir_server.cli", "load", "--quiet", "--data", str(data)]
-    done = subprocess.run([*command, *map(str, loaded.files)], capture_output=True, text=True)
+    done = load(data, loaded)
     assert done.returncode == 0, done.stderr
     assert api.get("_history?_summary=count").json["total"] == before
 
@@ -185,3 +189,41 @@ def test_places_and_people_sent_twice_are_not_doubled(api: Api, loaded: Selectio
 def test_the_loaded_records_are_sound(nursery: Nursery, api: Api, data: Path) -> None:
     done = nursery.run("check", "--data", data)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_load_beside_a_serving_and_written_store_loses_nothing(
+    nursery: Nursery, synthea: Path, tmp_path: Path
+) -> None:
+    small = select(synthea, 0, 2)
+    data = tmp_path / "data"
+    server = nursery.serve(data, free_port(), "--workers", "2")
+    api = server.ready()
+    stop = threading.Event()
+    written: list[str] = []
+
+    def write() -> None:
+        own = Api(server.url)
+        while not stop.is_set():
+            answer = own.post("Basic", {"resourceType": "Basic", "code": {"text": "x"}})
+            assert answer.status == 201, answer.body
+            written.append(answer.json["id"])
+        own.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    done = load(data, small)
+    stop.set()
+    writer.join(timeout=20)
+    assert done.returncode == 0, done.stderr
+    expected = in_bundles(small.bundles())
+    assert in_store(api, expected) == expected
+    assert sorted(id for page in api.walk("Basic?_count=1000") for id in ids_of(page)) == sorted(written)
+    assert len(written) > 5
+    api.close()
+    assert server.stop() == 0
+    checked = nursery.run("check", "--data", data)
+    assert checked.returncode == 0, checked.stderr
+
+
+def ids_of(page: Resource) -> list[str]:
+    return [entry["resource"]["id"] for entry in matches(page)]
