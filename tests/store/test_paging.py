@@ -111,3 +111,30 @@ def test_includes_beyond_the_cap_continue_to_the_last(tmp_path: Path) -> None:
         found += [x.id for x in page.includes]
     assert sorted(found) == sorted(f"o{i}" for i in range(11))
     bench.store.close()
+
+
+def test_a_sort_reads_every_index_key_of_its_parameter(bench: Bench) -> None:
+    part = {"code": {"coding": [{"code": "x"}]}}
+    bench.put(
+        observation("small", valueQuantity={"value": 1}),
+        observation("parts", component=[{**part, "valueQuantity": {"value": 2}}]),
+        observation("large", valueQuantity={"value": 3}),
+        observation("none"),
+    )
+    assert bench.ids("Observation", "_sort=combo-value-quantity") == ["small", "parts", "large", "none"]
+    assert bench.ids("Observation", "_sort=-combo-value-quantity") == ["large", "parts", "small", "none"]
+    bench.put(
+        {"resourceType": "Encounter", "id": "e1", "status": "finished", "class": {"code": "A"}}
+        | {"subject": {"reference": "Group/a"}},
+        {"resourceType": "Encounter", "id": "e2", "status": "finished", "class": {"code": "A"}}
+        | {"subject": {"reference": "Patient/z"}},
+        {"resourceType": "Group", "id": "a", "type": "person", "actual": True},
+        patient("z"),
+    )
+    assert bench.ids("Encounter", "_sort=patient") == ["e2", "e1"]
+
+
+def test_many_ids_without_type_are_gathered(bench: Bench) -> None:
+    bench.put(observation("o", "p77"), observation("q", "p5000"))
+    wanted = ",".join(f"p{i}" for i in range(300))
+    assert bench.ids("Observation", f"subject={wanted}") == ["o"]

@@ -135,6 +135,7 @@ class Conditions(Sets):
             return list(nodes)
         codes: dict[tuple[tree.Param, str | None], list[str]] = {}
         lids: dict[tree.Param, list[int]] = {}
+        anywhere: dict[tree.Param, list[str]] = {}
         rest: list[Node] = []
         for node in nodes:
             match node:
@@ -145,7 +146,12 @@ class Conditions(Sets):
                 case tree.Reference(param, str() as type_, id_):
                     lid = self._lid(type_, id_)
                     lids.setdefault(param, []).extend(() if lid is None else (lid,))
+                case tree.Reference(param, None, id_):
+                    anywhere.setdefault(param, []).append(id_)
                 case _:
                     rest.append(node)
+        for param, ids in anywhere.items():
+            same = self._connection.execute(f"SELECT lid FROM ent WHERE id IN ({NUMBERS})", (json.dumps(ids),))
+            lids.setdefault(param, []).extend(row[0] for row in same)
         rest += [AnyToken(param, system, tuple(found)) for (param, system), found in codes.items()]
         return rest + [LidReference(param, tuple(found)) for param, found in lids.items()]

@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.search.tree import Order, Sort
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.sql import TRUE, Sql
+from fhir_server.store.sqlite.sql import TRUE, Sql, marks
 
 NATURAL = "natural"  # (sk, rid): newest clinical date first
 NEWEST = "-rid"  # commit order, newest first
@@ -116,7 +116,13 @@ def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: 
     first = sort[0]
     if len(sort) == 1 and first.order is Order.LAST_UPDATED:
         return Ordering(NEWEST if first.descending else OLDEST, (), ())
-    if len(sort) == 1 and first.order is Order.DATE and first.descending and first.key == primary_date:
+    if (
+        len(sort) == 1
+        and first.order is Order.DATE
+        and first.descending
+        and first.key == primary_date
+        and not first.also
+    ):
         return Ordering(NATURAL, (), ())
     keys: list[Sql] = []
     joins: list[Sql] = []
@@ -129,22 +135,34 @@ def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: 
     return Ordering(KEYS, tuple(keys), tuple(item.descending for item in sort), tuple(joins))
 
 
+def _numbers(item: Sort, t: int | None, names: Names) -> tuple[str, tuple[int, ...]]:
+    """The numbers of the index keys that hold the sort's values, with their question marks."""
+    keys = (item.key, *item.also)
+    numbers = tuple(names.param(t, key) for key in keys) if t is not None else (0,)
+    return marks(len(numbers)), numbers
+
+
 def _token_values(item: Sort, number: int, t: int | None, names: Names) -> Sql:
     """A join ``z<number>(rid, v)``: the parameter's values of all candidates, gathered in one walk."""
-    p = 0 if t is None else names.param(t, item.key)
+    places, numbers = _numbers(item, t, names)
     pick = "max" if item.descending else "min"
-    gathered = f"SELECT x.rid, {pick}(x.code) AS v FROM tok x WHERE x.p=? AND x.rid IN (SELECT rid FROM candidates)"
-    return Sql(f" LEFT JOIN ({gathered} GROUP BY x.rid) z{number} ON z{number}.rid=d.rid", (p,))
+    some = f"SELECT x.rid, {pick}(x.code) AS v FROM tok x WHERE x.p IN ({places})"
+    gathered = f"{some} AND x.rid IN (SELECT rid FROM candidates)"
+    return Sql(f" LEFT JOIN ({gathered} GROUP BY x.rid) z{number} ON z{number}.rid=d.rid", numbers)
 
 
 def _key(item: Sort, t: int | None, names: Names) -> Sql:
     """The sort value of row ``d``: the least of several values ascending, the greatest descending."""
     if (column := _COLUMNS.get(item.order)) is not None:
         return Sql(column)
-    p = 0 if t is None else names.param(t, item.key)
+    places, numbers = _numbers(item, t, names)
     pick = "max" if item.descending else "min"
     table, column_name, hint = _TABLES[item.order]
     if item.order is Order.REFERENCE:
-        target = "(SELECT min(y.id) FROM res y INDEXED BY res_lid WHERE y.lid=x.key)"
-        return Sql(f"(SELECT {pick}({target}) FROM link x WHERE x.rid=d.rid AND x.p=?)", (p,))
-    return Sql(f"(SELECT {pick}(x.{column_name}) FROM {table} x {hint}WHERE x.rid=d.rid AND x.p=?)", (p,))
+        of_type = Sql("") if item.target is None else Sql(" AND y.t=?", (names.type(item.target),))
+        target = Sql("(SELECT min(y.id) FROM res y INDEXED BY res_lid WHERE y.lid=x.key") + of_type + ")"
+        rows = Sql(f") FROM link x WHERE x.rid=d.rid AND x.p IN ({places}))", numbers)
+        return Sql(f"(SELECT {pick}(") + target + rows
+    return Sql(
+        f"(SELECT {pick}(x.{column_name}) FROM {table} x {hint}WHERE x.rid=d.rid AND x.p IN ({places}))", numbers
+    )
