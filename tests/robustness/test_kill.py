@@ -59,11 +59,13 @@ class Ledger:
 
     # -- writing -------------------------------------------------------------------------------
 
-    def write_until_dead(self, url: str) -> None:
+    def write_until_dead(self, url: str, stop: threading.Event | None = None) -> None:
+        """Write until the server breaks off, or ``stop`` is set (where another worker may answer on)."""
         api = Api(url, timeout=20)
         try:
-            while True:
+            while stop is None or not stop.is_set():
                 self.write(api)
+            api.close()
         except Broken:
             api.close()
 
@@ -287,12 +289,14 @@ def test_a_killed_worker_is_replaced_and_loses_nothing(nursery: Nursery, tmp_pat
     wait_until(lambda: len(processes_of(server.pid)) == 2)
     ledgers = [Ledger(number, seed) for number in range(4)]
     for _ in range(2):
-        threads = [threading.Thread(target=ledger.write_until_dead, args=(server.url,)) for ledger in ledgers]
+        stop = threading.Event()
+        threads = [threading.Thread(target=ledger.write_until_dead, args=(server.url, stop)) for ledger in ledgers]
         for thread in threads:
             thread.start()
         threading.Event().wait(0.3)
-        for worker in processes_of(server.pid):  # one after the other: each client notices
+        for worker in processes_of(server.pid):
             os.kill(worker, signal.SIGKILL)
+        stop.set()  # a client that came late may have met a replaced worker already
         for thread in threads:
             thread.join(timeout=30)
             assert not thread.is_alive()
