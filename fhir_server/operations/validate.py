@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.errors import BadRequest, Gone, NotFound, NotSupported
@@ -27,6 +28,12 @@ async def validate(request: Request, context: Context) -> Response:
     Without a resource the instance level checks the stored one. Raises BadRequest for a request that cannot
     be understood, NotSupported for a profile, NotFound and Gone for an instance that is not there.
     """
+    if len(request.body) >= context.settings.thread_from:  # long work would keep the others waiting
+        return await asyncio.to_thread(_validated, request, context)
+    return _validated(request, context)
+
+
+def _validated(request: Request, context: Context) -> Response:
     resource, mode, profile = _input(request)
     if profile is not None:
         raise NotSupported(f"Validation against a profile ({profile}) is not offered yet", "http.profile")
