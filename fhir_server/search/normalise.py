@@ -29,11 +29,21 @@ _LONG_SURNAMES = {
 # Stands for "as written" in rows of derived forms, so that ``:exact`` never finds them:
 # no FHIR string holds control characters.
 DERIVED = "\x1f"
+# Characters; longer texts are no names, hardly come twice, and would fill the memory if they were remembered.
+_LONG = 256
+
+
+def normalise(text: str) -> str:
+    """Folded: NFKC, no case, no accents, blanks collapsed to one and stripped at the ends."""
+    return _remembered(text) if len(text) <= _LONG else _folded(text)
 
 
 @lru_cache(maxsize=65_536)
-def normalise(text: str) -> str:
-    """Folded: NFKC, no case, no accents, blanks collapsed to one and stripped at the ends."""
+def _remembered(text: str) -> str:
+    return _folded(text)
+
+
+def _folded(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
@@ -48,13 +58,17 @@ def has_han(text: str) -> bool:
     )
 
 
-@lru_cache(maxsize=65_536)
 def name_parts(family: str, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The normalised joined forms of a human name, beside its parts.
+    """The normalised joined forms of a human name, beside its parts; none of one too long to be a name.
 
     Latin: ``given family`` and ``family given``. Chinese: family and given joined with and
     without a space, and both in pinyin: joined, spaced, and as initials.
     """
+    return _name_parts(family, given) if len(family) + sum(map(len, given)) <= _LONG else ()
+
+
+@lru_cache(maxsize=65_536)
+def _name_parts(family: str, given: tuple[str, ...]) -> tuple[str, ...]:
     forename = "".join(given) if has_han("".join(given)) else " ".join(given)
     if not (has_han(family) or has_han(forename)):
         if not (family and forename):
@@ -70,15 +84,17 @@ def name_parts(family: str, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for form in forms if form))
 
 
-@lru_cache(maxsize=65_536)
 def pinyin_forms(text: str, surname: bool | None = None) -> tuple[str, ...]:
-    """The pinyin of a text with Chinese characters: joined, spaced, initials; () without any.
+    """The pinyin of a text with Chinese characters: joined, spaced, initials; () without any, or too long for a name.
 
     ``surname`` True: a family name; False: a given name; None: a whole name or any text,
     whose start is read both as a surname and as ordinary text.
     """
-    if not has_han(text):
-        return ()
+    return _pinyin_forms(text, surname) if len(text) <= _LONG and has_han(text) else ()
+
+
+@lru_cache(maxsize=65_536)
+def _pinyin_forms(text: str, surname: bool | None) -> tuple[str, ...]:
     forms: list[str] = []
     for as_surname in (True, False) if surname is None else (surname,):
         forms += _spelled(_syllables(text, as_surname), ())

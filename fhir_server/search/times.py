@@ -19,6 +19,7 @@ Reader = Callable[[str], Interval | None]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+_LONG = 64  # characters; longer texts would fill the memory if they were remembered
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _SHANGHAI = 8 * 3600 * SECOND
 _DATE = re.compile(
@@ -91,8 +92,10 @@ def interval_reader(zone: str = "Asia/Shanghai") -> Reader:
     """
     offset_at = _zone_offset(zone)
 
-    @lru_cache(maxsize=65_536)
     def read(text: str) -> Interval | None:
+        return remembered(text) if len(text) <= _LONG else calculated(text)
+
+    def calculated(text: str) -> Interval | None:
         found = _DATE.fullmatch(text)
         if found is None:
             return None
@@ -106,6 +109,7 @@ def interval_reader(zone: str = "Asia/Shanghai") -> Reader:
             return low - shift, high - shift
         return low - offset_at(low), high - offset_at(high)
 
+    remembered = lru_cache(maxsize=65_536)(calculated)
     return read
 
 

@@ -25,6 +25,7 @@ from fhir_server.search.tree import Node, Or, Param, Reference, Token, Uri, UriM
 from fhir_server.search.types import token
 
 Local = tuple[str, str]
+_LONG = 1000  # characters of a reference
 
 
 @lru_cache(maxsize=16)
@@ -32,8 +33,12 @@ def local_reader(resource_types: frozenset[str], base_urls: tuple[str, ...]) -> 
     """The function from the text of a reference to (type, id) of a resource of this server, None if it is none."""
     bases = tuple(f"{url.rstrip('/')}/" for url in base_urls)
 
-    @lru_cache(maxsize=65_536)
     def read(text: str) -> Local | None:
+        # What is longer is no reference of ours, and would fill the memory if it were remembered.
+        return remembered(text) if len(text) <= _LONG else None
+
+    @lru_cache(maxsize=65_536)
+    def remembered(text: str) -> Local | None:
         for base in bases:
             if text.startswith(base):
                 text = text[len(base) :]
