@@ -46,6 +46,8 @@ _ARBITRARY = re.compile(
     r"|CCID_50|TCID_50|EID_50|PFU|FFU|CFU|IR|BAU|AU|Amb'a'1'U|PNU|Lf|D'ag'U|FEU|ELU|EU|pH|hnsf'U|m/s2/Hz\^0\.5)\]"
 )
 # Logarithms; "pH" would be picohenry, but nobody means that.
+# 10*999999999 would be computed digit by digit.
+_HUGE_POWER = re.compile(r"[^\d./({][+-]?\d{3}")
 _NOT_LINEAR = frozenset({"[pH]", "pH"})
 _BASE = {
     "kilogram": "kg", "meter": "m", "second": "s", "mole": "mol", "kelvin": "K", "ampere": "A", "candela": "cd",
@@ -88,24 +90,27 @@ def canonical(code: str) -> Canonical | None:
     return found if found is not None else computed(code)
 
 
-@lru_cache(maxsize=4096)
 def computed(code: str) -> Canonical | None:
-    """The canonical form as ucumvert and pint compute it."""
-    if len(code) > 100 or code in _NOT_LINEAR or re.fullmatch(r"\{[^}]*\}", code) or not code.isascii():
+    """The canonical form as ucumvert and pint compute it; None also for powers that nobody measures by."""
+    return _computed(code) if len(code) <= 100 and code.isascii() and not _HUGE_POWER.search(code) else None
+
+
+@lru_cache(maxsize=4096)
+def _computed(code: str) -> Canonical | None:
+    if code in _NOT_LINEAR or re.fullmatch(r"\{[^}]*\}", code):
         return None
     try:
         unit = _registry().from_ucum(code)
-        zero, one, two = (_at(unit, number) for number in (0, 1, 2))
+        zero, one, two = (float(_at(unit, number).magnitude) for number in (0, 1, 2))
+        powers = {_BASE.get(str(name), str(name)): power for name, power in _at(unit, 1).unit_items()}
     except Exception:  # the libraries raise many kinds for codes that they cannot read
         return None
-    factor = one.magnitude - zero.magnitude
-    linear = math.isclose(two.magnitude - one.magnitude, factor, rel_tol=1e-9)
-    if not linear or not math.isfinite(factor) or factor == 0:
+    factor = one - zero
+    if not math.isclose(two - one, factor, rel_tol=1e-9) or not math.isfinite(factor) or factor == 0:
         return None
-    powers = {_BASE.get(str(name), str(name)): power for name, power in one.unit_items()}
     parts = [f"{name}{power:g}" if power != 1 else name for name, power in sorted(powers.items())]
     parts += sorted(_ARBITRARY.findall(code))
-    offset = float(f"{zero.magnitude:.15g}")
+    offset = float(f"{zero:.15g}")
     return Canonical(".".join(parts) or "1", float(f"{factor:.15g}"), offset)
 
 

@@ -49,6 +49,18 @@ def test_what_is_no_linear_unit_has_no_canonical_form(code: str) -> None:
     assert ucum.canonical(code) is None
 
 
+@pytest.mark.parametrize(
+    "code", ["10*999999999", "10^999999999", "m999999999", "10*-999999999", "10*999", "/10*999999999"]
+)
+def test_powers_beyond_measure_are_refused_at_once(code: str) -> None:
+    assert ucum.canonical(code) is None
+
+
+def test_products_beyond_measure_have_no_canonical_form() -> None:
+    assert ucum.canonical(".".join(["10*99"] * 14)) is None
+    assert ucum.canonical("10*50") is not None
+
+
 def test_infinities_stay_infinite() -> None:
     unit = ucum.canonical("mg")
     assert unit is not None
