@@ -87,7 +87,7 @@ class Compiler(Conditions):
                     chosen = next(((j, 0) for j, y in enumerate(nodes) if _of_patient(y)), chosen)
                     break
         if chosen is None:
-            weak = [(i, 0) for i, x in enumerate(nodes) if _sets(x) and not (page and self._size(t, x, MANY) >= MANY)]
+            weak = [(i, 0) for i, x in enumerate(nodes) if _sets(x) and not (page and self._large(t, x))]
             chosen = weak[0] if weak else None
         if chosen is None:
             return self.listing(t), tree.And(tuple(nodes))
@@ -175,6 +175,14 @@ class Compiler(Conditions):
         if len(lids) > PROBES:
             return None
         return LidReference(chain.param, tuple({row[0] for row in lids}), chain.type)
+
+    def _large(self, t: int, node: Node) -> bool:
+        """Whether a condition's rows are so many that a walk through the type soon finds enough of them."""
+        if isinstance(node, tree.Has) and not node.canonical:  # as many as point here, which are cheaper to count
+            rows = self.rids(node.param.type, node.node)
+            sql = Sql("SELECT count(*) FROM (SELECT 1 FROM (") + rows + f") LIMIT {MANY})"
+            return bool(self._connection.execute(sql.text, sql.args).fetchone()[0] >= MANY)
+        return self._size(t, node, MANY) >= MANY
 
     def _size(self, t: int, node: Node, most: int) -> int:
         """How many rows a condition has, counted no further than ``most``."""

@@ -80,6 +80,8 @@ class Conditions(Sets):
                 linked = Sql(f"EXISTS(SELECT 1 FROM link x WHERE x.rid={d.rid} AND x.p=? AND +x.key IN (", (p,))
                 others = [Sql(f"{d.rid} IN (") + rows + ")" for rows in self.roundabout(t, node)]
                 return disjunction([linked + self.lids(target, inner) + "))", *others])
+            case tree.Has(param, inner, False) if d.joined:
+                return self._has_test(param, inner)
             case tree.Missing(param, missing):
                 return self._missing(t, param.key, missing, d)
             case tree.Composite():
@@ -116,6 +118,19 @@ class Conditions(Sets):
             f"EXISTS(SELECT 1 FROM (SELECT y.time AS low, y.time+1000 AS high FROM res y WHERE y.rid={d.rid})"
         )
         return columns + " x WHERE " + ranges.date_condition(instant, "x") + ")"
+
+    def _has_test(self, param: tree.Param, inner: Node) -> Sql:
+        """Does anything that satisfies ``inner`` point to ``r``? Asked from what points here, not from all that satisfies."""
+        t = self._names.type(param.type)
+        satisfied = self.test(t, inner, Place("h.rid", "h.sk"))
+        if satisfied == FALSE:
+            return FALSE
+        pointing = Sql(
+            "EXISTS(SELECT 1 FROM ref h WHERE h.p=? AND h.key=r.lid AND ", (self._names.param(t, param.key),)
+        )
+        superseded = "NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=h.rid AND z.till<=?)"
+        current = Sql(f" AND h.rid<=? AND {superseded})", (self.snapshot, self.snapshot))
+        return pointing + satisfied + current
 
     def _composite_test(self, t: int, node: tree.Composite, d: Place) -> Sql:
         first = node.components[0]
