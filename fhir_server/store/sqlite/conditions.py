@@ -120,7 +120,7 @@ class Conditions(Sets):
         return columns + " x WHERE " + ranges.date_condition(instant, "x") + ")"
 
     def _has_test(self, param: tree.Param, inner: Node) -> Sql:
-        """Does anything that satisfies ``inner`` point to ``r``? Asked from what points here, not from all that satisfies."""
+        """Does anything that satisfies ``inner`` point to ``r``? Asked from what points here."""
         t = self._names.type(param.type)
         satisfied = self.test(t, inner, Place("h.rid", "h.sk"))
         if satisfied == FALSE:
