@@ -30,13 +30,19 @@ class OutOfTime(Exception):
     """The SQL of some work was given up after its time."""
 
 
-def limited(connection: sqlite3.Connection, seconds: float, work: Callable[[], T], steps: int = _STEPS) -> T:
-    """Run ``work``; its SQL is given up after ``seconds``, looked at every ``steps`` instructions.
+def limited(
+    connection: sqlite3.Connection,
+    seconds: float,
+    work: Callable[[], T],
+    steps: int = _STEPS,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Run ``work``; its SQL is given up after ``seconds`` of ``clock``, looked at every ``steps`` instructions.
 
     Raises OutOfTime then, and BadRequest where SQLite cannot take so deep a search.
     """
-    deadline = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, steps)
+    deadline = clock() + seconds
+    connection.set_progress_handler(lambda: clock() > deadline, steps)
     try:
         return work()
     except sqlite3.OperationalError as error:
