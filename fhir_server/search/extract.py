@@ -312,10 +312,12 @@ def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:
 
 def _mark(type_: str, resource: dict[str, Any], out: Rows) -> None:
     """Let the contained resources that the resource refers to say so, for chains that lead into it."""
+    referring: dict[str, dict[str, None]] = {}
+    for key, id_ in out.inside:
+        referring.setdefault(id_, {})[inside_key(type_, key)] = None
     for place, _, part in out.contained:
         own = resource["contained"][place].get("id")
-        keys = dict.fromkeys(inside_key(type_, key) for key, id_ in out.inside if id_ == own)
-        part.tok += [(key, "", INSIDE) for key in keys]
+        part.tok += [(key, "", INSIDE) for key in referring.get(own, ())]
 
 
 def _summarise(compiled: _TypeExtractor, type_: str, resource: dict[str, Any], out: Rows) -> None:

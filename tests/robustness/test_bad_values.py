@@ -40,7 +40,7 @@ COSTLY: dict[str, Resource] = {
     "20,000 extensions": patient(extension=[{"url": "urn:x", "valueString": str(n)} for n in range(20_000)]),
     "5,000 contained resources": patient(
         contained=[{"resourceType": "Organization", "id": f"o{n}"} for n in range(5_000)],
-        managingOrganization={"reference": "#o1"},
+        generalPractitioner=[{"reference": f"#o{n}"} for n in range(5_000)],
     ),
     "a time of a million digits": patient(meta={"lastUpdated": f"2026-01-01T00:00:00.{'9' * 1_000_000}Z"}),
     "a link of a million characters": patient(photo=[{"url": "http://" + "a/" * 500_000}]),
