@@ -87,7 +87,7 @@ async def _everything(request: Request, context: Context, compartment: str) -> R
     """
     pairs = simple_pairs(request, _KNOWN, "everything")
     asked = _asked(pairs, context)
-    focus = _focus(request, context)
+    focus = _focus(request, context, walking=asked.cursor not in (None, _START))
     digest = hashlib.sha256(repr((request.type, request.id, [p for p in pairs if p[0] != "_cursor"])).encode())
     most = asked.count or _WHOLE
     members: list[Stored] = []
@@ -180,15 +180,21 @@ def _moment(name: str, values: dict[str, str], context: Context) -> tuple[int, i
     return found
 
 
-def _focus(request: Request, context: Context) -> Stored | None:
-    """The patient or encounter itself; None at the type level."""
+def _focus(request: Request, context: Context, walking: bool) -> Stored | None:
+    """The patient or encounter itself; None at the type level.
+
+    ``walking``: a later page; it tells of the first page's moment, so a deletion since then does not end the walk.
+    """
     if not request.id:
         return None
     found = context.store.read(request.type, request.id, context.access)
     if found is None:
         raise NotFound(f"There is no {request.type}/{request.id}")
-    if found.body is None:
-        raise Gone(f"{request.type}/{request.id} is deleted since version {found.version}")
+    last = found.version
+    if found.deleted and walking:
+        found = context.store.vread(request.type, request.id, last - 1, context.access)
+    if found is None or found.body is None:
+        raise Gone(f"{request.type}/{request.id} is deleted since version {last}")
     return found
 
 

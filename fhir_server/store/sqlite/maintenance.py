@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite import postings, schema, text
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.registry import STEP_SECONDS
 from fhir_server.store.sqlite.rows import METHODS
 from fhir_server.store.sqlite.transaction import SqliteTransaction
 from fhir_server.store.sqlite.writer import Writer
@@ -36,14 +38,17 @@ def purge(writer: Writer, extractor: Extractor, transaction: SqliteTransaction, 
             "SELECT d.rid, d.till FROM dead d JOIN res n ON n.rid=d.till WHERE n.time<? ORDER BY d.till LIMIT ?",
             (before, _PURGE),
         ).fetchall()
+        until = time.monotonic() + STEP_SECONDS
         for rid, till in found:
+            if time.monotonic() > until:
+                break
+            purged += 1
             rows = file_rows_of(connection, rid, extractor, tx.names, bodies)
             postings.remove_rows(connection, rows)
             t, body = connection.execute("SELECT t, body FROM res WHERE rid=?", (rid,)).fetchone()
             text.forget(connection, rid, t, bodies.unpack(body))
             connection.execute("DELETE FROM dead WHERE rid=?", (rid,))
             connection.execute("UPDATE state SET value=max(value, ?) WHERE name='horizon'", (till,))
-        purged = len(found)
 
     if transaction.oldest_dead() < before:
         writer.housekeeping(step)

@@ -9,6 +9,7 @@ the job is complete may the parameter be searched.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,7 +27,8 @@ from profiles.lossless import parse
 
 EVERYTHING = "*"  # the id of the job that makes all index rows anew
 _TAKEN = "already"  # how the note begins where another SearchParameter has the code
-_STEP = 200  # resources a commit
+_STEP = 200  # resources a commit, at most
+STEP_SECONDS = 0.05  # and after so long no further one
 _COLUMNS = "id, kind, target, status, position, last, done, total, note, started, beat"
 _INDEXED = f"r.body IS NOT NULL AND (r.till={ALIVE} OR EXISTS(SELECT 1 FROM dead z WHERE z.rid=r.rid))"
 
@@ -244,7 +246,11 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
         f" ORDER BY r.rid LIMIT {_STEP}",
         (job.position, job.last),
     ).fetchall()
+    until, done = time.monotonic() + STEP_SECONDS, 0
     for rid, t, pat, present, body in rows:
+        if time.monotonic() > until:  # writes are waiting: costly expressions must not hold them up
+            break
+        done += 1
         found = extractor.rows(parse(bodies.unpack(body)))
         if spots:
             found = only(found, spots, tx.names.type_name(t))
@@ -253,14 +259,12 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
         connection.execute("UPDATE res SET present=? WHERE rid=?", (bits, rid))
     tx.flush()
     tx.end()
-    if len(rows) < _STEP:
-        connection.execute(
-            "UPDATE job SET status='completed', done=done+?, beat=? WHERE id=?", (len(rows), now, job.id)
-        )
+    if done == len(rows) < _STEP:
+        connection.execute("UPDATE job SET status='completed', done=done+?, beat=? WHERE id=?", (done, now, job.id))
         connection.execute("UPDATE state SET value=value+1 WHERE name='registry'")
     else:
         connection.execute(
-            "UPDATE job SET position=?, done=done+?, beat=? WHERE id=?", (rows[-1][0], len(rows), now, job.id)
+            "UPDATE job SET position=?, done=done+?, beat=? WHERE id=?", (rows[done - 1][0], done, now, job.id)
         )
 
 
