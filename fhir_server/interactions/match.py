@@ -55,12 +55,15 @@ def _token(node: tree.Token, id: str, rows: Rows) -> bool:
 def _string(node: tree.String, id: str, rows: Rows) -> bool:
     mode, wanted = node.mode, node.value
     for key, normalised, exact in rows.str:
-        if key == node.param.key and (
-            exact == wanted
-            if mode is tree.StringMode.EXACT
-            else normalised.startswith(wanted)
-            if mode is tree.StringMode.PREFIX
-            else wanted in normalised
+        if (
+            key == node.param.key
+            and {
+                tree.StringMode.EXACT: exact == wanted,
+                tree.StringMode.PREFIX: normalised.startswith(wanted),
+                tree.StringMode.CONTAINS: wanted in normalised,
+                tree.StringMode.EQUAL: normalised == wanted,
+                tree.StringMode.SUFFIX: normalised.endswith(wanted),
+            }[mode]
         ):
             return True
     return False
@@ -69,12 +72,13 @@ def _string(node: tree.String, id: str, rows: Rows) -> bool:
 def _uri(node: tree.Uri, id: str, rows: Rows) -> bool:
     mode, wanted = node.mode, node.value
     for key, _, stored in rows.tok:
-        if key == node.param.key and (
-            stored == wanted
-            if mode is tree.UriMode.EXACT
-            else stored.startswith(wanted)
-            if mode is tree.UriMode.BELOW
-            else wanted.startswith(stored)
+        if (
+            key == node.param.key
+            and {
+                tree.UriMode.EXACT: stored == wanted,
+                tree.UriMode.BELOW: stored.startswith(wanted),
+                tree.UriMode.ABOVE: wanted.startswith(stored),
+            }[mode]
         ):
             return True
     return False

@@ -47,6 +47,8 @@ ROWS = Rows(
         String(NAME, StringMode.PREFIX, "zhang"),
         String(NAME, StringMode.CONTAINS, "wei"),
         String(NAME, StringMode.EXACT, "Zhang Wei"),
+        String(NAME, StringMode.EQUAL, "zhang wei"),
+        String(NAME, StringMode.SUFFIX, "wei"),
         Date(BIRTH, Prefix.EQ, 50, 250),
         Date(BIRTH, Prefix.NE, 150, 250),
         Date(BIRTH, Prefix.GT, 0, 150),
@@ -72,6 +74,8 @@ def test_a_new_resource_is_found_by_what_its_rows_say(node: Node) -> None:
 @pytest.mark.parametrize(
     "node",
     [
+        String(NAME, StringMode.EQUAL, "zhang"),
+        String(NAME, StringMode.SUFFIX, "zhang"),
         Or(()),
         Token(IDENTIFIER, "", "1"),
         Token(IDENTIFIER, "http://b", "1"),
