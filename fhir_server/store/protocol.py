@@ -60,7 +60,7 @@ class Page:
 
     ``includes`` are the included resources; ``include_cursor`` continues them where the cap cut.
     ``fragments``: by sequence of a match, the places of its contained resources that ``Query.fragments`` name.
-    ``total`` is None when not asked for; ``estimated`` says that it is not exact.
+    ``total`` is None when not asked for.
     """
 
     matches: Sequence[Stored]
@@ -68,7 +68,6 @@ class Page:
     cursor: str | None = None
     include_cursor: str | None = None
     total: int | None = None
-    estimated: bool = False
     fragments: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 

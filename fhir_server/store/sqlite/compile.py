@@ -33,10 +33,14 @@ _ONCE = " AND NOT EXISTS(SELECT 1 FROM tok o WHERE o.p=x.p AND o.code=x.code AND
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Rows (sk, rid), each rid once. ``sorted``: they come in (sk, rid) order; otherwise they have rid only."""
+    """Rows (sk, rid), each rid once. ``sorted``: they come in (sk, rid) order; otherwise they have rid only.
+
+    ``by_rid``: they come in the order of rid instead, and have both.
+    """
 
     rows: Sql
     sorted: bool
+    by_rid: bool = False
 
     @property
     def sk(self) -> str:

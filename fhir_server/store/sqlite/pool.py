@@ -1,4 +1,4 @@
-"""Reader threads: one connection each, results handed back to the event loop in batches, time limits."""
+"""Reader threads: one connection each, results handed back to the event loop; time limits of searches."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Search:
         if kind is not None and order.kind != kind:
             order = Ordering(kind, (), ())
         if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
-            driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True)
+            driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True, True)
         sql = self._select(compiler, t, driver, rest, order, access, last, query.count + 1)
         if sql is None:
             return [], order
@@ -188,8 +188,9 @@ class Search:
         rows = Sql(" FROM (") + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
         if order.keys:
             return _sorted(Sql("SELECT d.rid") + rows + conjunction(found), order, last, limit)
-        # In the order of the index nothing is sorted: the texts of the page's rows can come along.
-        columns = f", {COLUMNS}" if driver.sorted else ""
+        # Where nothing is sorted, the texts of the page's rows can come along; a sort would read those of all rows.
+        ordered = driver.sorted if order.kind == NATURAL else driver.by_rid
+        columns = f", {COLUMNS}" if ordered else ""
         where = conjunction([*found, order.after(last, driver.sk)])
         tail = f" ORDER BY {order.order_by(driver.sk)} LIMIT {limit}"
         return Sql(f"SELECT {driver.sk}, d.rid{columns}") + rows + where + tail
