@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from consent.requester import Scope
+from consent.vocabulary import NO_SENSITIVITY, RecordClass, Sensitivity
+
+NO_CLASS = RecordClass(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a requester may see and write.
+    """What a requester may see and write. A fresh one lets nothing through.
 
-    Until consent is compiled into predicates there is one value, made only by
-    :meth:`everything`; the store refuses anything that is not an ``Access``.
+    A row may be seen when a scope reaches it **and** one of these holds:
+    it is nobody's and ``shared``; its custodian is ``party`` and it is within ``own``; it is in the file of
+    ``person`` and not withheld from patients; it is an identity and ``identities``; a grant to one of
+    ``grantees`` for ``purpose`` opens it (bounded by ``through``) and no refusal prevails.
+    Files of minors need a grant where ``minors`` is False.
 
-    ``reason`` says why this access was given; it is meant for logs and audit and
-    must not hold identifying data.
+    ``party``: ``Organization/…`` or ``Patient/…``, the custodian of what it writes; only its own items are changed,
+    or those of the types ``amends`` in its own file (``person`` and those ``guarded``). ``administers``: it may write
+    what is nobody's. ``patient``: the file that scopes of the context patient reach. ``now``: microseconds.
+    ``conditions``: by scope, its search constraint as the store understands it; a scope with a constraint that
+    has none here reaches nothing.
+    ``binding`` ties page links to their receiver; ``reason`` is for logs and must not hold identifying data.
     """
 
     reason: str
     unrestricted: bool = False
+    binding: str = ""
+    party: str = ""
+    own: RecordClass = NO_CLASS
+    own_sensitivity: Sensitivity = NO_SENSITIVITY
+    person: str = ""
+    identities: bool = False
+    shared: bool = False
+    grantees: tuple[str, ...] = ()
+    through: RecordClass = NO_CLASS
+    through_sensitivity: Sensitivity = NO_SENSITIVITY
+    purpose: int = 0
+    minors: bool = True
+    patient: str = ""
+    now: int = 0
+    administers: bool = False
+    amends: frozenset[str] = frozenset()
+    scopes: tuple[Scope, ...] = ()
+    conditions: Mapping[Scope, Mapping[str, object]] = field(default_factory=dict)
 
     @staticmethod
     def everything(reason: str) -> Access:
@@ -28,3 +59,7 @@ class Access:
         if not reason.strip():
             raise ValueError("Access.everything needs a reason")
         return Access(reason=reason, unrestricted=True)
+
+    def allows(self, letter: str, type: str) -> bool:
+        """Whether a scope gives the interaction ``letter`` (c r u d s) on resources of ``type`` at all."""
+        return self.unrestricted or any(letter in scope.letters and scope.type in ("*", type) for scope in self.scopes)
