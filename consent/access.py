@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from consent.requester import Scope
-from consent.vocabulary import NO_SENSITIVITY, RecordClass, Sensitivity
-
-NO_CLASS = RecordClass(0)
+from consent.vocabulary import NO_CLASS, NO_SENSITIVITY, RecordClass, Sensitivity
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consent.access import Access
 from consent.requester import Requester
-from consent.vocabulary import CLINICAL, EVERY_SENSITIVITY, NO_SENSITIVITY, ROLES, Purpose, RecordClass
+from consent.vocabulary import CLINICAL, EVERY_SENSITIVITY, NO_CLASS, NO_SENSITIVITY, ROLES, Purpose
 
 # What residents write themselves in their own file (and guardians in their wards').
 RESIDENT_WRITES = frozenset({"Consent"})
@@ -32,12 +32,12 @@ def access_for(requester: Requester, now: int) -> Access:
         reason=f"{role.code} for {requester.purpose}",
         binding=requester.identity,
         party=f"Organization/{requester.institution}",
-        own=role.classes if role.own else RecordClass(0),
+        own=role.classes if role.own else NO_CLASS,
         own_sensitivity=role.sensitivity if role.own else NO_SENSITIVITY,
         identities=role.identities,
         shared=True,
-        grantees=tuple(grantees) if role.granted or not role.care else (),
-        through=role.classes if role.granted or not role.care else RecordClass(0),
+        grantees=tuple(grantees),
+        through=role.classes,
         through_sensitivity=role.sensitivity,
         purpose=int(purpose),
         minors=role.care,

@@ -84,6 +84,7 @@ class Sensitivity(IntFlag):
 
 EVERY_SENSITIVITY = Sensitivity(sum(Sensitivity))
 NO_SENSITIVITY = Sensitivity(0)
+NO_CLASS = RecordClass(0)
 # What a guardian does not see of an adolescent (DOMAIN: default, to be checked with counsel).
 ADOLESCENT = Sensitivity.HIV | Sensitivity.STD | Sensitivity.MENTAL | Sensitivity.REPRODUCTION | Sensitivity.MINOR
 # Codes of v3-ActCode (and of v3-Confidentiality) by the bit they mean.
@@ -151,8 +152,7 @@ class Role:
     """What a role may do with what its institution may see.
 
     ``classes`` and ``sensitivity`` bound everything it sees; ``own`` says whether it sees its institution's own
-    items, ``granted`` whether consents and other grants to the institution serve it; ``care`` whether it treats
-    (others need an approval for the files of minors); ``purposes`` what it may act for, the first by default.
+    items; ``care`` whether it treats (others need an approval for the files of minors); ``purposes`` what it may act for, the first by default.
     ``identities``: it sees the identity of every resident (stewardship of the person index).
     ``administers``: it writes what is no person's (institutions, staff, definitions).
     """
@@ -160,10 +160,9 @@ class Role:
     code: str
     zh: str
     purposes: tuple[str, ...]
-    classes: RecordClass = RecordClass(0)
+    classes: RecordClass = NO_CLASS
     sensitivity: Sensitivity = NO_SENSITIVITY
     own: bool = False
-    granted: bool = False
     care: bool = False
     identities: bool = False
     administers: bool = False
@@ -174,9 +173,9 @@ _ORDERED = RecordClass.IDENTITY | RecordClass.ORDER | RecordClass.ENCOUNTER | Re
 ROLES: dict[str, Role] = {
     role.code: role
     for role in (
-        Role("physician", "医师", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, granted=True, care=True),
-        Role("nurse", "护士", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, granted=True, care=True),
-        Role("village-doctor", "乡村医生", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, granted=True, care=True),
+        Role("physician", "医师", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, care=True),
+        Role("nurse", "护士", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, care=True),
+        Role("village-doctor", "乡村医生", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, care=True),
         Role(
             "technician",
             "技师",
@@ -184,7 +183,6 @@ ROLES: dict[str, Role] = {
             _ORDERED | RecordClass.LABORATORY | RecordClass.IMAGING | RecordClass.ECG | RecordClass.PATHOLOGY,
             EVERY_SENSITIVITY,
             own=True,
-            granted=True,
             care=True,
         ),
         Role(
@@ -194,24 +192,22 @@ ROLES: dict[str, Role] = {
             _ORDERED | RecordClass.MEDICATION | RecordClass.PROBLEM | RecordClass.LABORATORY,
             EVERY_SENSITIVITY,
             own=True,
-            granted=True,
             care=True,
         ),
         # An institution's EMR, laboratory or imaging system: acts for the institution as a whole.
-        Role("system", "机构系统", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, granted=True, care=True),
+        Role("system", "机构系统", _TREATING, CLINICAL, EVERY_SENSITIVITY, own=True, care=True),
         Role(
             "registrar",
             "登记员",
             ("TREAT", "HOPERAT"),
             RecordClass.IDENTITY | RecordClass.CONSENT | RecordClass.ENCOUNTER,
             own=True,
-            granted=True,
             care=True,
         ),
         Role("records-officer", "病案管理员", ("HOPERAT", "PATRQT"), CLINICAL, EVERY_SENSITIVITY, own=True),
         Role("steward", "主索引管理员", ("HOPERAT",), RecordClass.IDENTITY, own=True, identities=True),
         Role("privacy-officer", "隐私专员", ("HOPERAT",), RecordClass.IDENTITY | RecordClass.CONSENT, own=True),
-        Role("public-health", "疾控人员", ("PUBHLTH",), CLINICAL, EVERY_SENSITIVITY, granted=True, care=True),
+        Role("public-health", "疾控人员", ("PUBHLTH",), CLINICAL, EVERY_SENSITIVITY, care=True),
         Role("quality", "质控人员", ("HOPERAT",), CLINICAL & ~RecordClass.CONSENT, own=True),
         Role("administrator", "系统管理员", ("HOPERAT",), administers=True),
         Role("security-administrator", "安全管理员", ("HOPERAT",)),
