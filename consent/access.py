@@ -19,7 +19,7 @@ class Access:
     ``grantees`` for ``purpose`` opens it (bounded by ``through``) and no refusal prevails.
     Files of minors need a grant where ``minors`` is False.
 
-    ``party``: ``Organization/…`` or ``Patient/…``, the custodian of what it writes; only its own items are changed,
+    ``party``: ``Organization/…`` or ``Patient/…``, the custodian of what it writes (also where unrestricted); only its own items are changed,
     or those of the types ``amends`` in its own file (``person`` and those ``guarded``). ``administers``: it may write
     what is nobody's. ``patient``: the file that scopes of the context patient reach. ``now``: microseconds.
     ``conditions``: by scope, its search constraint as the store understands it; a scope with a constraint that
@@ -31,6 +31,7 @@ class Access:
     unrestricted: bool = False
     binding: str = ""
     party: str = ""
+    role: str = ""
     own: RecordClass = NO_CLASS
     own_sensitivity: Sensitivity = NO_SENSITIVITY
     person: str = ""

@@ -32,6 +32,7 @@ def access_for(requester: Requester, now: int) -> Access:
         reason=f"{role.code} for {requester.purpose}",
         binding=requester.identity,
         party=f"Organization/{requester.institution}",
+        role=role.code,
         own=role.classes if role.own else NO_CLASS,
         own_sensitivity=role.sensitivity if role.own else NO_SENSITIVITY,
         identities=role.identities,

@@ -152,9 +152,9 @@ class Role:
     """What a role may do with what its institution may see.
 
     ``classes`` and ``sensitivity`` bound everything it sees; ``own`` says whether it sees its institution's own
-    items; ``care`` whether it treats (others need an approval for the files of minors); ``purposes`` what it may act for, the first by default.
-    ``identities``: it sees the identity of every resident (stewardship of the person index).
-    ``administers``: it writes what is no person's (institutions, staff, definitions).
+    items; ``care`` whether it treats (others need an approval for the files of minors); ``purposes`` what it may
+    act for, the first by default. ``identities``: it sees the identity of every resident (stewardship of the
+    person index). ``administers``: it writes what is no person's (institutions, staff, definitions).
     """
 
     code: str
