@@ -19,9 +19,10 @@ class Access:
     ``grantees`` for ``purpose`` opens it (bounded by ``through``) and no refusal prevails.
     Files of minors need a grant where ``minors`` is False.
 
-    ``party``: ``Organization/…`` or ``Patient/…``, the custodian of what it writes (also where unrestricted); only its own items are changed,
-    or those of the types ``amends`` in its own file (``person`` and those ``guarded``). ``administers``: it may write
-    what is nobody's. ``patient``: the file that scopes of the context patient reach. ``now``: microseconds.
+    ``party``: ``Organization/…`` or ``Patient/…``, the custodian of what it writes (also where unrestricted). Only
+    its own items are changed, or those of the types ``amends`` in its own file and those of its wards.
+    ``administers``: it may write what is nobody's. ``patient``: the file that scopes of the context patient reach.
+    ``now``: microseconds.
     ``conditions``: by scope, its search constraint as the store understands it; a scope with a constraint that
     has none here reaches nothing.
     ``binding`` ties page links to their receiver; ``reason`` is for logs and must not hold identifying data.
