@@ -1,0 +1,97 @@
+"""Access token → Requester, for every request; a revocation holds for the next one in every process."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import dataclass
+
+from consent.requester import Requester
+from fhir_server.auth.file import AuthFile, connect
+from fhir_server.auth.issue import requester_of, token_hash
+from fhir_server.errors import Unauthorized
+from fhir_server.settings import Settings
+
+_REMEMBERED = 4096
+# A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
+_ACCESS = """
+SELECT t.id, t.claims, t.expires, t.revoked IS NULL AND c.revoked IS NULL AND s.revoked IS NULL
+  AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
+    SELECT 1 FROM account_roles r WHERE r.account = t.account
+      AND r.institution = json_extract(t.claims, '$.institution') AND r.role = json_extract(t.claims, '$.role')
+      AND r.department = coalesce(json_extract(t.claims, '$.department'), '')))) AS good
+FROM tokens t LEFT JOIN clients c ON c.id = t.client LEFT JOIN sessions s ON s.id = t.session
+  LEFT JOIN accounts a ON a.id = t.account
+WHERE t.hash = ? AND t.use = 'access'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    requester: Requester
+    expires: float
+
+
+class Authenticator:
+    """Says who sends a request. It may be used from any thread."""
+
+    def __init__(self, auth_file: AuthFile, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        # Of its own: ``data_version`` tells of changes by every other connection, this process's too.
+        self._connection = connect(auth_file.path)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._known: dict[bytes, _Known] = {}
+        self._data_version = -1
+        self._withdrawals = -1
+
+    def requester(self, authorization: str | None, now: float) -> Requester:
+        """Who sends the Authorization header ``authorization`` at ``now`` (seconds since 1970).
+
+        Raises Unauthorized: without a token, or with one that is not (any more) good.
+        """
+        if not authorization:
+            raise Unauthorized(
+                "请先登录：本服务器不向没有访问令牌的请求提供任何记录 / Say who you are: no access without a token"
+            )
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token or " " in token:
+            raise Unauthorized("只接受 Bearer 令牌 / Only Bearer tokens are accepted")
+        found = self._local(token_hash(token), now)
+        if found is None:
+            raise Unauthorized("令牌无效、已过期或已撤销 / The token is unknown, expired or revoked")
+        return found
+
+    def _local(self, key: bytes, now: float) -> Requester | None:
+        with self._lock:
+            self._forget_withdrawn()
+            known = self._known.get(key)
+            if known is None:
+                known = self._read(key)
+                if known is None:
+                    return None
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[key] = known
+        return known.requester if now < known.expires else None
+
+    def _forget_withdrawn(self) -> None:
+        """Forget all tokens where one was withdrawn since the last look."""
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._data_version:
+            return
+        withdrawals = self._connection.execute("SELECT value FROM counters WHERE name = 'withdrawals'").fetchone()[0]
+        if withdrawals != self._withdrawals:
+            self._known.clear()
+        self._data_version, self._withdrawals = version, withdrawals
+
+    def _read(self, key: bytes) -> _Known | None:
+        row: sqlite3.Row | None = self._connection.execute(_ACCESS, (key,)).fetchone()
+        if row is None or not row["good"]:
+            return None
+        return _Known(requester_of(row["claims"], row["id"]), row["expires"])
+
+    def close(self) -> None:
+        """Close its connection."""
+        with self._lock:
+            self._connection.close()
