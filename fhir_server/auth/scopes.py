@@ -49,7 +49,7 @@ def narrowed(asked: Scope, registered: Iterable[Scope]) -> tuple[Scope, ...]:
     """What of ``asked`` the registered scopes cover: their common types, letters and both constraints."""
     found: dict[Scope, None] = {}
     for allowed in registered:
-        if allowed.context != asked.context or "*" not in (asked.type, allowed.type) and asked.type != allowed.type:
+        if allowed.context != asked.context or ("*" not in (asked.type, allowed.type) and asked.type != allowed.type):
             continue
         letters = "".join(letter for letter in LETTERS if letter in asked.letters and letter in allowed.letters)
         if letters:
