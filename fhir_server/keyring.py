@@ -21,7 +21,7 @@ from typing import Protocol
 
 KEY = 32  # bytes of a master key
 MADE, WRAPPED = "master.key", "master.wrapped"
-RECORDS = ("records.db", "auth.db", "audit.db")
+RECORDS = "records.db"
 _SECONDS = 30.0
 _MADE_WARNING = (
     "WARNING: a master key was made in {}. In production it belongs elsewhere:\n"
@@ -84,7 +84,9 @@ def ring(folder: Path, environment: Mapping[str, str] = os.environ) -> Ring:
 
 def refuse_orphans(folder: Path, missing: str, but: Path | None = None) -> None:
     """Raise KeyUnavailable when the folder has data: a new key could not open them."""
-    if any((folder / name).exists() for name in RECORDS) and not (but is not None and but.exists()):
+    records = folder / RECORDS
+    made = records.exists() and records.stat().st_size > 0
+    if made and not (but is not None and but.exists()):
         raise KeyUnavailable(f"the data in {folder} are encrypted, but {missing} is not there")
 
 
