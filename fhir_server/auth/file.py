@@ -36,8 +36,18 @@ CREATE TABLE accounts(
   subject TEXT NOT NULL, password TEXT NOT NULL DEFAULT '', totp BLOB, totp_step INTEGER NOT NULL DEFAULT 0,
   failures INTEGER NOT NULL DEFAULT 0, locked_until REAL NOT NULL DEFAULT 0,
   active INTEGER NOT NULL DEFAULT 1, must_change INTEGER NOT NULL DEFAULT 0,
-  created REAL NOT NULL, changed REAL NOT NULL
+  created REAL NOT NULL, changed REAL NOT NULL, expires REAL
 ) WITHOUT ROWID;
+CREATE TABLE past_passwords(
+  account TEXT NOT NULL REFERENCES accounts(id), at REAL NOT NULL, password TEXT NOT NULL, PRIMARY KEY (account, at)
+) WITHOUT ROWID;
+CREATE TABLE recovery_codes(
+  account TEXT NOT NULL REFERENCES accounts(id), handle TEXT NOT NULL, used REAL, PRIMARY KEY (account, handle)
+) WITHOUT ROWID;
+CREATE TABLE flows(
+  hash BLOB PRIMARY KEY, session TEXT NOT NULL, facts TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX flows_expires ON flows(expires);
 CREATE TABLE logins(handle TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id)) WITHOUT ROWID;
 CREATE INDEX logins_account ON logins(account);
 CREATE TABLE account_roles(
