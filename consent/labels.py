@@ -1,0 +1,177 @@
+"""Labels of a resource: its record class, what special protection it needs, whose file and whose item it is.
+
+Runs on every write: tables and a few look-ups. What cannot be told gets the closed answer (OTHER, '').
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from consent.classes import CLASS_OF_TYPE, class_of
+from consent.references import references_of
+from consent.sensitive import as_sensitivity, concept_bits, words_bits
+from consent.vocabulary import ACT_CODE, CONFIDENTIALITY, NO_SENSITIVITY, SENSITIVITY_CODES, RecordClass, Sensitivity
+
+__all__ = [
+    "CLASS_OF_TYPE",
+    "CUSTODIAN",
+    "class_of",
+    "custodian_of",
+    "label_source",
+    "person_of",
+    "sensitivity_of",
+]
+
+Resource = Mapping[str, Any]
+CUSTODIAN = "urn:yidang:custodian"  # extension (valueReference) of a resource that has no element for its keeper
+
+_RESTRICTED, _GENETIC, _NOPAT = int(Sensitivity.RESTRICTED), int(Sensitivity.GENETIC), int(Sensitivity.NOPAT)
+# Labels of handling (ActCode) that say nothing about the content; any other label we do not know protects.
+_HANDLING_CODES = (
+    "AOD AUDIT ANONY DEID PSEUD MASK REDACT ENCRYPT ENCRYPTR ENCRYPTT ENCRYPTU MINEC CPLYCC CPLYCD CPLYCUI CPLYJPP"
+    " CPLYOPP CPLYOSP CPLYPOL DECLASSIFYLABEL DELAU DOWNGRDLABEL DRIVLABEL HUAPRV LABEL PERSISTLABEL PRIVMARK"
+    " UPGRDLABEL NOAUTH NOCOLLECT NODSCLCD NODSCLCDS NOINTEGRATE NOLIST NOMOU NOORGPOL NORDSCLCD NORDSCLCDS NORDSLCD"
+    " NOREUSE NOVIP ORCON NOPERSISTP NORDLMTD REVAUTH"
+)
+_HANDLING = frozenset(_HANDLING_CODES.split())
+_GENETIC_TYPES = frozenset({"MolecularSequence"})
+# Backbone elements whose own concepts say what a resource is about.
+_BACKBONE_ELEMENTS = (
+    "component diagnosis ingredient reaction stage evidence finding participant detail section item group investigation"
+    " prediction activity event protocolApplied context addresses procedure condition supportingInfo"
+)
+_BACKBONE = frozenset(_BACKBONE_ELEMENTS.split())
+_DISPLAYED = frozenset({"medicationReference", "reasonReference", "valueReference", "focus"})
+
+
+def sensitivity_of(resource: Resource) -> Sensitivity:
+    """What special protection ``resource`` needs: from its security labels, and from its codes and words."""
+    # What is nobody's (a drug in the catalogue, a clinic's timetable) has no content to protect.
+    bits = 0 if CLASS_OF_TYPE.get(resource["resourceType"]) is RecordClass.SHARED else _content_bits(resource)
+    meta = resource.get("meta")
+    if meta is not None and "security" in meta:
+        bits = _with_labels(bits, meta["security"])
+    return as_sensitivity(bits) if bits else NO_SENSITIVITY
+
+
+def _with_labels(bits: int, labels: list[Resource]) -> int:
+    closed = False
+    for label in labels:
+        code, system = label.get("code", ""), label.get("system", "")
+        known = SENSITIVITY_CODES.get(code)
+        if known is not None and system in (ACT_CODE, CONFIDENTIALITY, ""):
+            bits |= int(known)
+        elif (system == CONFIDENTIALITY and code in ("R", "V")) or (system == ACT_CODE and code not in _HANDLING):
+            closed = True
+    if closed and not bits & ~_NOPAT:
+        bits |= _RESTRICTED
+    return bits
+
+
+def _content_bits(resource: Resource) -> int:
+    bits = 0
+    for key, value in resource.items():
+        kind = value.__class__
+        if kind is dict:
+            if "coding" in value or ("text" in value and key != "text"):
+                bits |= concept_bits(value)
+            elif key in _DISPLAYED and "display" in value:
+                bits |= words_bits(value["display"])
+        elif kind is list:
+            bits |= _list_bits(key, value)
+    if resource.get("resourceType") in _GENETIC_TYPES:
+        bits |= _GENETIC
+    return bits
+
+
+def _list_bits(key: str, values: list[Any]) -> int:
+    bits = 0
+    for value in values:
+        if value.__class__ is not dict:
+            return bits
+        if "coding" in value or ("text" in value and key not in ("note", "name", "address")):
+            bits |= concept_bits(value)
+        elif key in _DISPLAYED and "display" in value:
+            bits |= words_bits(value["display"])
+        if key in _BACKBONE or key == "contained":
+            bits |= _content_bits(value)
+        if key == "contained" and "meta" in value and "security" in value["meta"]:
+            bits |= _with_labels(bits, value["meta"]["security"])
+    return bits
+
+
+# Where the person stands in types whose references to a Patient make no compartment.
+_PERSON: dict[str, str] = {
+    "Task": "for",
+    "Contract": "subject",
+    "Device": "patient",
+    "GuidanceResponse": "subject",
+    "VerificationResult": "target",
+}
+
+
+def person_of(resource: Resource) -> str | None:
+    """Id of the Patient whose file it is, where the Patient compartment does not say it; None: unknown."""
+    element = _PERSON.get(resource["resourceType"])
+    if element is None:
+        return None
+    found = {r.split("/")[1] for r in references_of(resource.get(element)) if r.startswith("Patient/")}
+    return found.pop() if len(found) == 1 else None
+
+
+# Which institution keeps an item, by what it says itself; the first that names an Organization.
+_KEEPER: dict[str, tuple[str, ...]] = {
+    "Appointment": (),
+    "CarePlan": ("author",),
+    "CareTeam": ("managingOrganization",),
+    "Claim": ("provider",),
+    "Composition": ("custodian", "author"),
+    "Consent": ("organization",),
+    "DiagnosticReport": ("performer", "resultsInterpreter"),
+    "DocumentReference": ("custodian", "author"),
+    "Encounter": ("serviceProvider",),
+    "EpisodeOfCare": ("managingOrganization",),
+    "ExplanationOfBenefit": ("provider",),
+    "Flag": ("author",),
+    "ImagingStudy": ("interpreter",),
+    "MedicationRequest": ("requester",),
+    "Observation": ("performer",),
+    "Patient": ("managingOrganization",),
+    "Questionnaire": (),
+    "QuestionnaireResponse": ("author",),
+    "ServiceRequest": ("requester",),
+    "Task": ("requester",),
+}
+
+
+def custodian_of(resource: Resource) -> str:
+    """``Organization/id`` that keeps the item as it says itself, '' where it does not."""
+    for extension in resource.get("extension", ()):
+        if extension.get("url") == CUSTODIAN:
+            for reference in references_of(extension.get("valueReference")):
+                if reference.startswith("Organization/"):
+                    return reference
+    for element in _KEEPER.get(resource["resourceType"], ()):
+        for reference in references_of(resource.get(element)):
+            if reference.startswith("Organization/"):
+                return reference
+    return ""
+
+
+# Types that are about another resource and have its labels.
+_SOURCE: dict[str, str] = {
+    "Binary": "securityContext",
+    "EnrollmentResponse": "request",
+    "PaymentNotice": "request",
+    "Provenance": "target",
+    "VerificationResult": "target",
+}
+
+
+def label_source(resource: Resource) -> str:
+    """``Type/id`` of the resource whose person, class and sensitivity this one has; '' where it has its own."""
+    element = _SOURCE.get(resource["resourceType"])
+    if element is None:
+        return ""
+    return next(references_of(resource.get(element)), "")
