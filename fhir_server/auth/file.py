@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fhir_server.auth.sealing import Sealer, master_key
+from fhir_server.auth.sealing import Sealer
+from fhir_server.secrets import MasterKey
 
 NAME = "auth.db"
 _LAYOUT = 1
@@ -21,7 +22,7 @@ _BUSY_SECONDS = 15
 _SCHEMA = """
 CREATE TABLE clients(
   id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('public', 'secret', 'key')),
-  secret TEXT NOT NULL DEFAULT '', jwks TEXT NOT NULL DEFAULT '',
+  secret TEXT NOT NULL DEFAULT '', jwks TEXT NOT NULL DEFAULT '', jwks_uri TEXT NOT NULL DEFAULT '',
   redirect_uris TEXT NOT NULL DEFAULT '[]', launch_uri TEXT NOT NULL DEFAULT '',
   grants TEXT NOT NULL DEFAULT '[]', scope TEXT NOT NULL DEFAULT '', institution TEXT NOT NULL DEFAULT '',
   purposes TEXT NOT NULL DEFAULT '[]', introspects INTEGER NOT NULL DEFAULT 0,
@@ -112,16 +113,17 @@ class AuthFile:
         self._connection = connect(path)
 
     @classmethod
-    def open(cls, folder: Path, sealer: Sealer | None = None) -> AuthFile:
-        """The file of ``folder``, made if it is not there.
+    def open(cls, folder: Path, master: MasterKey | None = None) -> AuthFile:
+        """The file of ``folder``, made if it is not there; ``master`` by default as the environment says.
 
         Raises ValueError where it has another layout or the master key cannot be read.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        sealer = Sealer(MasterKey.open(folder) if master is None else master)
         path = folder / NAME
         path.touch(mode=0o600, exist_ok=True)
         _prepare(path)
-        return cls(path, sealer or Sealer(master_key(folder)))
+        return cls(path, sealer)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
