@@ -63,3 +63,14 @@ class Access:
     def allows(self, letter: str, type: str) -> bool:
         """Whether a scope gives the interaction ``letter`` (c r u d s) on resources of ``type`` at all."""
         return self.unrestricted or any(letter in scope.letters and scope.type in ("*", type) for scope in self.scopes)
+
+    def anywhere(self, letter: str) -> bool:
+        """Whether a scope gives the interaction ``letter`` on any type."""
+        return self.unrestricted or any(letter in scope.letters for scope in self.scopes)
+
+    def plainly(self, letter: str, type: str) -> bool:
+        """Whether a scope gives the interaction on every resource of ``type``: without patient and constraint."""
+        return any(
+            letter in scope.letters and scope.type in ("*", type) and scope.context != "patient" and not scope.query
+            for scope in self.scopes
+        )

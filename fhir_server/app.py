@@ -6,9 +6,14 @@ import gc
 import os
 import time
 
+from fastapi import FastAPI
+
 from consent import Access
+from fhir_server.auth.file import AuthFile
+from fhir_server.auth.verify import Authenticator
 from fhir_server.context import Context
-from fhir_server.http.shell import Application
+from fhir_server.http.admission import Admission
+from fhir_server.http.shell import Application, Started
 from fhir_server.http.table import routes
 from fhir_server.search.extract import Extractor
 from fhir_server.settings import Settings
@@ -68,9 +73,30 @@ def _bases(settings: Settings) -> tuple[str, ...]:
 
 
 def application(settings: Settings) -> Application:
-    """The ASGI application of a server process; its store opens when the server starts."""
-    access = Access.everything("development mode (--open)") if settings.open else Access("no access token")
-    return Application(settings, lambda: _settled(open_context(settings, access)), everything=settings.open)
+    """The ASGI application of a server process; its files open when the server starts."""
+    return Application(settings, lambda: _start(settings))
+
+
+def _start(settings: Settings) -> Started:
+    if settings.open:
+        context = _settled(open_context(settings, Access.everything("development mode (--open)")))
+        return Started(context, None, None, context.store.close)
+    context = _settled(open_context(settings, Access("no access token")))
+    auth_file = AuthFile.open(settings.data)
+    tokens = Authenticator(auth_file, settings)
+
+    def close() -> None:
+        tokens.close()
+        auth_file.close()
+        context.store.close()
+
+    return Started(context, Admission(tokens), beside(auth_file, context), close)
+
+
+def beside(auth_file: AuthFile, context: Context) -> FastAPI:
+    """The application of every path outside the FHIR base: sign-in, tokens, and what goes with them."""
+    app = FastAPI(title="Yidang", docs_url=None, redoc_url=None, openapi_url=None)
+    return app
 
 
 def _settled(context: Context) -> Context:

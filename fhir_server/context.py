@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consent import Access
+from consent import Access, Requester
 from fhir_server.settings import Settings
 from fhir_server.store.protocol import Store
 from profiles.issues import Issue
@@ -29,7 +29,8 @@ class Checker(Protocol):
 class Context:
     """The effects and tables of one request.
 
-    ``access`` says on whose behalf it runs. ``clock`` gives microseconds since 1970 UTC,
+    ``access`` says on whose behalf it runs, ``requester`` who that is (None: nobody asked by HTTP, or the
+    development mode). ``clock`` gives microseconds since 1970 UTC,
     ``new_id`` a fresh logical id. ``routes`` is the table of what is registered.
     """
 
@@ -42,3 +43,4 @@ class Context:
     access: Access
     clock: Callable[[], int]
     new_id: Callable[[], str]
+    requester: Requester | None = None

@@ -38,6 +38,12 @@ class Unauthorized(FhirError):
     status, code = 401, "login"
 
 
+class Forbidden(FhirError):
+    """403: who asks is known, and may not do this."""
+
+    status, code = 403, "forbidden"
+
+
 class NotFound(FhirError):
     """404: no such resource, version or endpoint (or none that may be known to exist)."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from consent import Access
 from fhir_server.context import Context
-from fhir_server.errors import BadRequest
+from fhir_server.errors import BadRequest, Forbidden
 from fhir_server.http.exchange import Pairs, Request, Response
+from fhir_server.http.routes import Operation
 
 
 def query_pairs(text: str) -> Pairs:
@@ -68,5 +70,27 @@ def entry_request(
 
 
 async def dispatch(request: Request, context: Context) -> Response:
-    """Run the interaction of ``request``. Refusals are raised as FhirError."""
-    return await context.routes.find(request)(request, context)
+    """Run the interaction of ``request``, if a scope of the requester gives it. Refusals are raised as FhirError."""
+    found = context.routes.find(request)
+    access = context.access
+    if not access.unrestricted:
+        check_scopes(found.letters, request, access)
+        if isinstance(found, Operation) and found.administers and not access.administers:
+            raise Forbidden(f"${found.code} is for the administrators of the alliance")
+    return await found.handler(request, context)
+
+
+def check_scopes(letters: str, request: Request, access: Access) -> None:
+    """Raise Forbidden where no scope gives ``letters`` on the type that ``request`` is about.
+
+    https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
+    """
+    wanted = request.operation if request.operation[:1].isupper() else request.type
+    for letter in letters:
+        given = access.allows(letter, wanted) if wanted and wanted != "*" else access.anywhere(letter)
+        if not given:
+            raise Forbidden(
+                f"No scope of this token gives '{letter}' on {wanted or 'anything'}",
+                "http.Authorization",
+                code="forbidden",
+            )

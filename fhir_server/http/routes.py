@@ -18,13 +18,15 @@ class Route:
 
     ``shape`` is the path below the base with ``{type}``, ``{id}``, ``{version}``, ``{compartment}``
     and literals, e.g. ``{type}/{id}/_history``; ``name`` the code of the interaction in a
-    CapabilityStatement (``read``, ``search-type`` …) or our own word for what has none.
+    CapabilityStatement (``read``, ``search-type`` …) or our own word for what has none. ``letters``: which of
+    the letters c r u d s a scope must give on the type, one after the other ('' none).
     """
 
     method: str
     shape: str
     name: str
     handler: Handler
+    letters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Operation:
 
     ``types`` are the resource types of the type and instance level (empty: all).
     ``get`` says whether GET may call it (it changes nothing and its parameters are simple);
-    ``version`` whether it also exists on the versions of an instance.
+    ``version`` whether it also exists on the versions of an instance. ``letters``: what a scope must give on the
+    type (on some type, at the system level); ``administers``: only for those who write what is nobody's.
     """
 
     code: str
@@ -45,6 +48,8 @@ class Operation:
     types: frozenset[str] = frozenset()
     get: bool = True
     version: bool = False
+    letters: str = "r"
+    administers: bool = False
 
     def offered(self, level: str, type: str) -> bool:
         """Whether it exists at the ``level`` (system, type, instance, version) for ``type``."""
@@ -90,8 +95,8 @@ class Routes:
         known = shape.endswith("$") or shape in self._by_shape
         return f"/{shape}{request.operation if shape.endswith('$') else ''}" if known else "(unknown path)"
 
-    def find(self, request: Request) -> Handler:
-        """The handler of ``request``, whose type, id, version and operation are set.
+    def find(self, request: Request) -> Route | Operation:
+        """Where ``request`` goes; its type, id, version and operation are set.
 
         Raises NotFound for an unknown path or type and MethodNotAllowed for a path without the method.
         """
@@ -100,7 +105,7 @@ class Routes:
         if shape.endswith("$"):
             found = self._operations(request, shape)
             if method == "POST" or (method == "GET" and any(operation.get for operation in found)):
-                return found[0].handler
+                return found[0]
             raise MethodNotAllowed(f"Operation ${request.operation} cannot be called with {request.method}")
         methods = self._by_shape.get(shape)
         if methods is None:
@@ -108,7 +113,7 @@ class Routes:
         route = methods.get(method)
         if route is None:
             raise MethodNotAllowed(f"{request.method} is not offered at '{shape or '/'}'")
-        return route.handler
+        return route
 
     def _operations(self, request: Request, shape: str) -> list[Operation]:
         level = "version" if request.version else "instance" if request.id else "type" if request.type else "system"

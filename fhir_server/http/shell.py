@@ -12,12 +12,14 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from fhir_server.context import Context
 from fhir_server.errors import (
     BadRequest,
+    FhirError,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -26,9 +28,10 @@ from fhir_server.errors import (
     UnsupportedMediaType,
 )
 from fhir_server.http.access_log import access_log
+from fhir_server.http.admission import Admission
 from fhir_server.http.body import decompressed
 from fhir_server.http.conditional import http_date
-from fhir_server.http.dispatch import path_segments, query_pairs
+from fhir_server.http.dispatch import dispatch, path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import (
@@ -48,6 +51,7 @@ from fhir_server.settings import Settings
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Beside = Callable[[Any, Any, Any], Awaitable[None]]  # another ASGI application
 
 BASE = "/fhir"
 _THREADS = 2
@@ -74,17 +78,30 @@ class Disconnected(Exception):
     """The client went away before its body was there; nobody waits for an answer."""
 
 
-class Application:
-    """The ASGI application. ``start`` opens the context when the server starts; its store is closed at the end.
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What serves: the context of requests; who admits them (None: everybody, the development mode).
 
-    ``everything`` answers without asking who it is (the development mode); otherwise only the
-    CapabilityStatement is given out.
+    ``beside`` is the ASGI application of every path outside the FHIR base (sign-in, tokens, health code).
+    ``close`` ends it all.
     """
 
-    def __init__(self, settings: Settings, start: Callable[[], Context], everything: bool) -> None:
+    context: Context
+    admission: Admission | None
+    beside: Beside | None
+    close: Callable[[], None]
+
+
+class Application:
+    """The ASGI application. ``start`` opens what serves when the server starts.
+
+    Without a token only the CapabilityStatement is given out, unless what started admits everybody.
+    """
+
+    def __init__(self, settings: Settings, start: Callable[[], Started]) -> None:
         self._settings = settings
         self._start = start
-        self._everything = everything
+        self._started: Started | None = None
         self._context: Context | None = None
         self._base = settings.base_url.rstrip("/")
         self._bases: dict[str, str] = {}
@@ -98,7 +115,11 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange with the server: an HTTP request, or the life of the process."""
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            beside = self._started.beside if self._started is not None else None
+            if beside is not None and _is_beside(scope["path"]):
+                await beside(scope, receive, send)
+            else:
+                await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
@@ -115,13 +136,14 @@ class Application:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                if self._context is not None:
-                    await asyncio.to_thread(self._context.store.close)
+                if self._started is not None:
+                    await asyncio.to_thread(self._started.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     def _open(self) -> None:
-        self._context = self._start()
+        self._started = self._start()
+        self._context = self._started.context
         # Tables and code stay for good: the collector need not look at them again. Requests make many
         # short-lived objects without cycles, so it need not look often either (a tenth of a load's time).
         gc.collect()
@@ -172,7 +194,7 @@ class Application:
         gives the very bytes of the long way (a test compares them).
         """
         context = self._context
-        if context is None or not self._everything or self._access_log is not None:
+        if context is None or not context.access.unrestricted or self._access_log is not None:
             return None
         parts = url.split(b"/")
         if len(parts) != 4 or parts[1] != b"fhir" or not _PLAIN_SEGMENT.fullmatch(parts[3]):
@@ -273,9 +295,10 @@ class Application:
             raise RuntimeError("the server has not started")
         if request.method == "OPTIONS":
             return _options(request, context)
-        if not self._everything and request.segments not in _WITHOUT_TOKEN:
-            raise Unauthorized("Say who you are: this server gives records to nobody without an access token")
-        return await context.routes.find(request)(request, context)
+        admission = self._started.admission if self._started is not None else None
+        if admission is None or request.segments in _WITHOUT_TOKEN:
+            return await dispatch(request, context)
+        return await dispatch(request, admission.admit(request, context))
 
     def _refused(self, error: Exception, request: Request) -> Response:
         where = request.method
@@ -285,7 +308,7 @@ class Application:
         if isinstance(error, MethodNotAllowed) and self._context is not None:
             response.headers.append(("Allow", ", ".join(self._context.routes.allowed(request))))
         elif isinstance(error, Unauthorized):
-            response.headers.append(("WWW-Authenticate", "Bearer"))
+            response.headers.append(("WWW-Authenticate", _challenge(error, request)))
         elif response.status == 415 and request.method == "PATCH":
             response.headers.append(_ACCEPT_PATCH)
         elif response.status == 503:
@@ -300,6 +323,22 @@ class Application:
             return render(response, request, self._settings, format, pretty)
         except Exception as error:  # what is stored has no form in this format: say so in one that always has
             return render(self._refused(error, request), request, self._settings)
+
+
+def _is_beside(path: str) -> bool:
+    """Whether a path is for the application beside the FHIR base."""
+    if path == "/healthz":
+        return False
+    return not (path == BASE or path.startswith(BASE + "/")) or path.startswith(BASE + "/.well-known/")
+
+
+def _challenge(error: FhirError, request: Request) -> str:
+    """What a client without a good token is told. https://www.rfc-editor.org/rfc/rfc6750#section-3"""
+    return (
+        'Bearer realm="yidang", error="invalid_token"'
+        if "authorization" in request.headers
+        else 'Bearer realm="yidang"'
+    )
 
 
 def _take_form(request: Request) -> None:

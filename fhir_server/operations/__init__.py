@@ -12,9 +12,9 @@ _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True, version=True),
-    Operation("meta-add", meta_add, f"{_DEFINITION}Resource-meta-add", instance=True, get=False),
-    Operation("meta-delete", meta_delete, f"{_DEFINITION}Resource-meta-delete", instance=True, get=False),
-    Operation("validate", validate, f"{_DEFINITION}Resource-validate", type=True, instance=True),
+    Operation("meta-add", meta_add, f"{_DEFINITION}Resource-meta-add", instance=True, get=False, letters="ru"),
+    Operation("meta-delete", meta_delete, f"{_DEFINITION}Resource-meta-delete", instance=True, get=False, letters="ru"),
+    Operation("validate", validate, f"{_DEFINITION}Resource-validate", type=True, instance=True, letters=""),
     Operation(
         "everything",
         patient_everything,
@@ -22,6 +22,7 @@ OPERATIONS: tuple[Operation, ...] = (
         type=True,
         instance=True,
         types=frozenset({"Patient"}),
+        letters="rs",
     ),
     Operation(
         "everything",
@@ -29,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
         f"{_DEFINITION}Encounter-everything",
         instance=True,
         types=frozenset({"Encounter"}),
+        letters="rs",
     ),
     Operation(
         "reindex",
@@ -37,5 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
         system=True,
         instance=True,
         types=frozenset({"SearchParameter"}),
+        letters="",
+        administers=True,
     ),
 )

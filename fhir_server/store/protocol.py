@@ -22,7 +22,9 @@ class Stored:
     """One version of a resource. ``body`` is the exact JSON text, None for a deletion.
 
     ``sequence`` is the store-wide commit order, ``updated`` microseconds since 1970 UTC,
-    ``method`` the interaction that made it (POST, PUT, PATCH, DELETE).
+    ``method`` the interaction that made it (POST, PUT, PATCH, DELETE). ``patient`` is the id of the Patient
+    in whose file it is ('' nobody's, or several persons'), ``custodian`` a reference to the Organization or
+    Patient who wrote it ('' unknown), ``record_class`` a bit of ``consent.vocabulary.RecordClass``.
     """
 
     type: str
@@ -32,6 +34,9 @@ class Stored:
     updated: int
     method: str
     body: bytes | None
+    patient: str = ""
+    custodian: str = ""
+    record_class: int = 0
 
     @property
     def deleted(self) -> bool:
@@ -52,6 +57,7 @@ class Prepared:
     rows: Rows
     resource: dict[str, Any]
     generation: int = 0  # of the extractor that made the rows
+    fresh: bool = False  # the id was given by this server just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,11 @@ class Transaction(Protocol):
         ...
 
     def put(self, prepared: Prepared, method: str) -> Stored:
-        """Write the next version of ``prepared.type``/``prepared.id`` (creating it if need be)."""
+        """Write the next version of ``prepared.type``/``prepared.id`` (creating it if need be).
+
+        Raises NotFound for what may not be known to exist, Forbidden for what is not the requester's own,
+        Unprocessable where a resource would move to another person.
+        """
         ...
 
     def delete(self, type: str, id: str) -> Stored | None:

@@ -16,7 +16,7 @@ def request(body: bytes, content_type: str = "application/fhir+json") -> Request
 
 
 def test_gzip_bodies_are_opened_also_in_several_members() -> None:
-    assert decompressed(gzip.compress(b"ab") + gzip.compress(b"cd"), "gzip", 10) == b"abcd"
+    assert decompressed(gzip.compress(b"ab", mtime=0) + gzip.compress(b"cd"), "gzip", 10) == b"abcd"
     assert decompressed(b"ab", "identity", 10) == b"ab"
 
 
@@ -33,7 +33,7 @@ def test_the_limit_itself_is_allowed() -> None:
         decompressed(gzip.compress(bytes(1001)), "gzip", 1000)
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"a" * 1000)[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"a" * 1000, mtime=0)[:-9], b"\x1f\x8b"])
 def test_broken_gzip_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(BadRequest, match="gzip"):
         decompressed(body, "gzip", 10_000)

@@ -1,13 +1,239 @@
-"""Access as a condition on rows of ``res``: inside every query, never after it."""
+"""Access as a condition on rows of ``res``: inside every query, never after it.
+
+``Gate`` turns an Access into SQL over a row with the alias ``r``. The same text decides searches, reads, writes
+and explanations. What it means is stated in ``consent.access`` and ``consent.grant``.
+"""
 
 from __future__ import annotations
 
-from consent import Access
-from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consent import Access, Scope
+from consent.vocabulary import RecordClass, Sensitivity
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.rows import find_lid
+from fhir_server.store.sqlite.schema import UNDATED
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction
+
+NO_PERIOD = (-(2**63), 2**63 - 1)  # ``data_low`` and ``data_high`` of a rule about everything
+NOBODY = -2  # the number of what was never stored
+BRANCHES = ("shared", "own", "self", "identity")  # what needs no grant
+Constraint = Callable[[str, object], Sql]
 
 
-def access_condition(access: Access, alias: str) -> Sql:
-    """The rows ``alias`` of ``res`` that ``access`` lets through; nothing where it says nothing."""
+@dataclass(frozen=True, slots=True)
+class Grantees:
+    """The lasting numbers as which a requester is addressed; in groups (alliances, teams) since when."""
+
+    named: tuple[int, ...]
+    groups: tuple[tuple[int, int], ...]
+
+    def of(self, alias: str, everyone: bool) -> Sql:
+        """The rules ``alias`` of ``grants`` that address the requester; those that address everyone too, if asked."""
+        numbers = (*((0,) if everyone else ()), *self.named, *(group for group, _ in self.groups))
+        if not numbers:
+            return FALSE
+        condition = f"{alias}.grantee IN ({','.join(map(str, numbers))})"
+        for group, since in self.groups:
+            # A permit to a group is for those who belonged to it when it was given (PIPL art. 23).
+            if since and not everyone:
+                condition += f" AND ({alias}.grantee<>{group} OR {alias}.given>={since})"
+        return Sql(condition)
+
+
+def check_access(access: Access) -> None:
+    """Raise TypeError for anything that is no Access."""
     if not isinstance(access, Access):
         raise TypeError("every store call needs an Access")
-    return TRUE if access.unrestricted else FALSE
+
+
+class Gate:
+    """What one requester may see, for one letter of the scopes (r: read, s: search …).
+
+    ``constraint(type, condition)`` compiles the search constraint of a scope to a condition on ``r``.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, access: Access, letter: str, constraint: Constraint
+    ) -> None:
+        check_access(access)
+        self.access = access
+        self._connection = connection
+        self._names = names
+        self._letter = letter
+        self._constraint = constraint
+        self._grantees: Grantees | None = None
+        self._condition: Sql | None = None
+
+    @property
+    def condition(self) -> Sql:
+        """The rows ``r`` of ``res`` that may be seen; TRUE without restriction."""
+        if self._condition is None:
+            if self.access.unrestricted:
+                self._condition = TRUE
+            else:
+                opened = disjunction([*(self.branch(name) for name in BRANCHES), self.granted()])
+                self._condition = conjunction([self.scope(), opened])
+        return self._condition
+
+    def row(self, rid: str) -> Sql:
+        """Whether the version with this ``rid`` (an SQL expression) may be seen."""
+        if self.condition in (TRUE, FALSE):
+            return self.condition
+        return Sql(f"EXISTS(SELECT 1 FROM res r WHERE r.rid={rid} AND ") + self.condition + ")"
+
+    def lid(self, reference: str) -> int:
+        """The lasting number of ``Type/id``, of a merged Patient that of the one kept; NOBODY when unknown."""
+        type_, _, id_ = reference.partition("/")
+        if not id_:
+            return NOBODY
+        found = find_lid(self._connection, self._names, type_, id_)
+        return NOBODY if found is None else found
+
+    # -- scopes --------------------------------------------------------------------------------
+
+    def scope(self) -> Sql:
+        """The rows that a scope with the letter reaches."""
+        access = self.access
+        return disjunction(self._scope(scope) for scope in access.scopes if self._letter in scope.letters)
+
+    def _scope(self, scope: Scope) -> Sql:
+        parts: list[Sql] = []
+        if scope.context == "patient":
+            patient = self.lid(f"Patient/{self.access.patient}") if self.access.patient else NOBODY
+            parts.append(Sql("(r.pat=? OR (r.pat=0 AND r.class=1))", (patient,)))
+        elif scope.context not in ("user", "system"):
+            return FALSE
+        if scope.query:
+            conditions = self.access.conditions.get(scope)
+            if not conditions:
+                return FALSE
+            narrowed = [
+                Sql("(r.t=? AND ", (self._names.type(type_),)) + self._constraint(type_, condition) + ")"
+                for type_, condition in conditions.items()
+            ]
+            parts.append(disjunction(narrowed))
+        elif scope.type != "*":
+            parts.append(Sql("r.t=?", (self._names.type(scope.type),)))
+        return conjunction(parts)
+
+    # -- what opens a row ------------------------------------------------------------------------
+
+    def branch(self, name: str) -> Sql:
+        """The rows that this ground alone opens."""
+        access = self.access
+        match name:
+            case "shared":
+                return Sql(f"r.class={int(RecordClass.SHARED)}") if access.shared else FALSE
+            case "own":
+                return self.own()
+            case "self":
+                if not access.person:
+                    return FALSE
+                person = self.lid(f"Patient/{access.person}")
+                return Sql(f"(r.pat=? AND r.sensitivity&{int(Sensitivity.NOPAT)}=0)", (person,))
+            case "identity":
+                return Sql(f"r.class={int(RecordClass.IDENTITY)}") if access.identities else FALSE
+        return FALSE
+
+    def own(self) -> Sql:
+        """The requester's institution's own items, as far as its role goes."""
+        access = self.access
+        if not access.party or not access.own:
+            return FALSE
+        parts = [Sql("r.org=?", (self.lid(access.party),)), _within("r", int(access.own), int(access.own_sensitivity))]
+        if not access.minors:
+            grown = "(r.pat=0 OR EXISTS(SELECT 1 FROM person m WHERE m.pat=r.pat AND m.adult<=?))"
+            parts.append(Sql(grown, (access.now,)))
+        return conjunction(parts)
+
+    @property
+    def grantees(self) -> Grantees:
+        """As whom the requester is addressed by rules."""
+        if self._grantees is None:
+            named = tuple(lid for lid in map(self.lid, self.access.grantees) if lid > 0)
+            now = self.access.now
+            groups = self._connection.execute(
+                f"SELECT grantee, min(low) FROM member WHERE party IN ({','.join(map(str, named)) or 'NULL'})"
+                " AND low<=? AND high>? GROUP BY grantee",
+                (now, now),
+            ).fetchall()
+            self._grantees = Grantees(named, tuple(groups))
+        return self._grantees
+
+    def granted(self, select: str = "1") -> Sql:
+        """The rows that a permit opens and no refusal withholds: ``EXISTS(SELECT …)``."""
+        access = self.access
+        if not self.grantees.named or not access.purpose or not access.through:
+            return FALSE
+        rules = self.permits(select)
+        within = _within("r", int(access.through), int(access.through_sensitivity))
+        return conjunction([within, Sql("EXISTS(") + rules + ")"])
+
+    def permits(self, select: str) -> Sql:
+        """``SELECT … FROM grants g``: the permits that open ``r`` and that no refusal withholds."""
+        low, high = NO_PERIOD
+        dated = f"(r.sk<>{UNDATED} OR (g.data_low={low} AND g.data_high={high}))"
+        permit = (
+            Sql(f"SELECT {select} FROM grants g WHERE g.pat=r.pat AND ")
+            + self.grantees.of("g", everyone=False)
+            + " AND g.permit=1 AND "
+            + self._applies("g")
+            + f" AND r.sensitivity&~g.sensitivity=0 AND -r.sk>=g.data_low AND -r.sk<g.data_high AND {dated}"
+        )
+        undated = f"(r.sk={UNDATED} OR (-r.sk>=d.data_low AND -r.sk<d.data_high))"
+        prevails = "((d.spec&~g.spec)=0 AND d.spec<>g.spec) OR (d.src=g.src AND g.depth>d.depth)"
+        refusal = (
+            Sql("SELECT 1 FROM grants d WHERE d.pat=r.pat AND ")
+            + self.grantees.of("d", everyone=True)
+            + " AND d.permit=0 AND "
+            + self._applies("d")
+            + f" AND (d.sensitivity=0 OR d.sensitivity&r.sensitivity) AND {undated} AND NOT ({prevails})"
+        )
+        return permit + " AND (g.overriding OR NOT EXISTS(" + refusal + "))"
+
+    def _applies(self, rule: str) -> Sql:
+        """What permits and refusals have in common: validity, purpose, class, custodian, document."""
+        now, purpose = self.access.now, int(self.access.purpose)
+        return Sql(
+            f"{rule}.low<=? AND {rule}.high>? AND {rule}.purposes&{purpose} AND {rule}.classes&r.class"
+            f" AND ({rule}.org=0 OR {rule}.org=r.org) AND ({rule}.doc=0 OR {rule}.doc=r.lid)",
+            (now, now),
+        )
+
+    # -- explanation -----------------------------------------------------------------------------
+
+    def grounds(self, rid: int) -> list[str]:
+        """Why the version ``rid`` may be seen: grounds of BRANCHES and kinds of grants; none when it may not."""
+        if self.access.unrestricted:
+            return ["unrestricted"]
+        if self._one(rid, self.scope()) is None:
+            return []
+        found = [name for name in BRANCHES if self._one(rid, self.branch(name)) is not None]
+        return found + [kind for kind, _ in self.rules(rid)]
+
+    def rules(self, rid: int) -> list[tuple[str, int]]:
+        """Kind and source (lid) of each permit that opens the version ``rid``."""
+        if self.granted() == FALSE:
+            return []
+        within = _within("r", int(self.access.through), int(self.access.through_sensitivity))
+        rules = self.permits("r.rid AS rid, g.kind AS kind, g.src AS src")
+        # The rule's text names ``r`` and so must stand where ``res r`` is in scope: as a join.
+        text = rules.text.replace("FROM grants g", "FROM res r CROSS JOIN grants g", 1)
+        sql = Sql(text, rules.args) + " AND r.rid=? AND " + within.text
+        args = (*rules.args, rid, *within.args)
+        return [(kind, src) for _, kind, src in self._connection.execute(sql.text, args)]
+
+    def _one(self, rid: int, condition: Sql) -> object:
+        if condition == FALSE:
+            return None
+        return self._connection.execute(
+            f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}", (rid, *condition.args)
+        ).fetchone()
+
+
+def _within(row: str, classes: int, sensitivity: int) -> Sql:
+    """The row is of one of these classes and has no other sensitivities than these."""
+    return Sql(f"({row}.class&{classes} AND {row}.sensitivity&~{sensitivity}=0)")

@@ -129,8 +129,8 @@ class Conditions(Sets):
             "EXISTS(SELECT 1 FROM ref h WHERE h.p=? AND h.key=r.lid AND ", (self._names.param(t, param.key),)
         )
         superseded = "NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=h.rid AND z.till<=?)"
-        current = Sql(f" AND h.rid<=? AND {superseded})", (self.snapshot, self.snapshot))
-        return pointing + satisfied + current
+        current = Sql(f" AND h.rid<=? AND {superseded} AND ", (self.snapshot, self.snapshot))
+        return pointing + satisfied + current + self._gate.row("h.rid") + ")"
 
     def _composite_test(self, t: int, node: tree.Composite, d: Place) -> Sql:
         first = node.components[0]

@@ -10,10 +10,9 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from consent import Access
 from fhir_server.search.tree import Include
 from fhir_server.store.sqlite import canonicals
-from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.sets import NUMBERS
 from fhir_server.store.sqlite.sql import Sql
@@ -26,7 +25,7 @@ class Including:
     connection: sqlite3.Connection
     names: Names
     snapshot: int
-    access: Access
+    gate: Gate
     most: int
 
     def included(self, wanted: tuple[Include, ...], matches: list[int], skip: int) -> tuple[list[int], bool]:
@@ -63,7 +62,7 @@ class Including:
     def _current(self, rows: Sql) -> set[int]:
         """The rids ``r`` of these joins that are current at the snapshot and may be seen."""
         alive = Sql(" AND r.till>? AND r.rid<=? AND r.body IS NOT NULL AND ", (self.snapshot, self.snapshot))
-        sql = Sql("SELECT DISTINCT r.rid FROM ") + rows + alive + access_condition(self.access, "r")
+        sql = Sql("SELECT DISTINCT r.rid FROM ") + rows + alive + self.gate.condition
         return {row[0] for row in self.connection.execute(sql.text, sql.args)}
 
     def _by_url(self, include: Include, t: int, rids: list[int]) -> Sql:

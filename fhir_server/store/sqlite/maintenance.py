@@ -11,9 +11,9 @@ from typing import Any
 import zstandard
 
 from fhir_server.search.extract import Extractor
-from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite import postings, schema, text
 from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.registry import STEP_SECONDS
 from fhir_server.store.sqlite.rows import METHODS
@@ -53,22 +53,6 @@ def purge(writer: Writer, extractor: Extractor, transaction: SqliteTransaction, 
     if transaction.oldest_dead() < before:
         writer.housekeeping(step)
     return purged
-
-
-def file_rows_of(
-    connection: sqlite3.Connection, rid: int, extractor: Extractor, names: Names, bodies: Bodies
-) -> postings.Tables:
-    """The index rows that the version ``rid`` has (or should have) in the file."""
-    t, pat, body = connection.execute("SELECT t, pat, body FROM res WHERE rid=?", (rid,)).fetchone()
-    found = postings.empty()
-    rows: Rows = extractor.rows(parse(bodies.unpack(body)))
-    postings.tables(rows, t, rid, pat, names, lambda type_, id_: _lid(connection, names, type_, id_), found)
-    return found
-
-
-def _lid(connection: sqlite3.Connection, names: Names, type_: str, id_: str) -> int:
-    row = connection.execute("SELECT lid FROM ent WHERE id=? AND t=?", (id_, names.type(type_))).fetchone()
-    return -1 if row is None else row[0]
 
 
 def optimize(path: Path) -> None:

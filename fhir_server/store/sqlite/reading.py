@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from consent import Access
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Stored
-from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, last_rid, stored
+from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, Versions, last_rid
 from fhir_server.store.sqlite.schema import ALIVE
-from fhir_server.store.sqlite.sql import TRUE, Sql, conjunction
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction
+
+MakeGate = Callable[[Access, str], Gate]
 
 
 class Reading:
-    """Reads on one connection; used by one thread at a time."""
+    """Reads on one connection; used by one thread at a time. ``gate`` says what an Access lets through."""
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies) -> None:
+    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies, gate: MakeGate) -> None:
         self.connection = connection
         self._names = names
-        self._bodies = bodies
+        self._versions = Versions(connection, names, bodies)
+        self._gate = gate
 
     def read(self, type_: str, id_: str, access: Access) -> Stored | None:
         """The current version (body None when deleted), or None."""
@@ -33,25 +36,28 @@ class Reading:
         return self._one(VERSION, (id_, self._names.type(type_), version), access)
 
     def _one(self, sql: str, args: tuple[object, ...], access: Access) -> Stored | None:
-        condition = access_condition(access, "r")
+        condition = self._gate(access, "r").condition
         if condition != TRUE:
             sql, args = f"{sql} AND {condition.text}", (*args, *condition.args)
         row = self.connection.execute(sql, args).fetchone()
-        return None if row is None else stored(row, self._names, self._bodies)
+        return None if row is None else self._versions.of(row)
 
     def history(self, scope: HistoryScope, access: Access) -> HistoryPage:
         """The versions of the scope, newest first."""
         self.connection.execute("BEGIN")
         try:
             snapshot = scope.snapshot if scope.snapshot is not None else last_rid(self.connection)
-            where = conjunction([*self._scope(scope), Sql("r.rid<=?", (snapshot,)), access_condition(access, "r")])
+            allowed = self._gate(access, "r").condition
+            where = conjunction([*self._scope(scope), Sql("r.rid<=?", (snapshot,)), allowed])
             hint = "INDEXED BY res_lid" if scope.id is not None else "INDEXED BY res_t" if scope.type else ""
-            total = self._fetch(Sql(f"SELECT count(*) FROM res r {hint} WHERE ") + where)[0][0]
+            total = 0 if where == FALSE else self._fetch(Sql(f"SELECT count(*) FROM res r {hint} WHERE ") + where)[0][0]
+            if not total:
+                return HistoryPage([], 0)
             if scope.before is not None:
                 where = conjunction([where, Sql("r.rid<?", (scope.before,))])
             select = Sql(f"SELECT {COLUMNS} FROM res r {hint} WHERE ") + where
             rows = self._fetch(select + f" ORDER BY r.rid DESC LIMIT {scope.count + 1}")
-            entries = [stored(row, self._names, self._bodies) for row in rows[: scope.count]]
+            entries = [self._versions.of(row) for row in rows[: scope.count]]
             following = None
             if len(rows) > scope.count and entries:
                 following = replace(scope, before=entries[-1].sequence, snapshot=snapshot)
@@ -77,6 +83,15 @@ class Reading:
 
     def feed(self, after: int, limit: int, access: Access) -> list[Stored]:
         """Versions with sequences above ``after``, in commit order."""
-        where = Sql("r.rid>? AND ", (after,)) + access_condition(access, "r")
+        where = Sql("r.rid>? AND ", (after,)) + self._gate(access, "r").condition
         rows = self._fetch(Sql(f"SELECT {COLUMNS} FROM res r WHERE ") + where + f" ORDER BY r.rid LIMIT {limit}")
-        return [stored(row, self._names, self._bodies) for row in rows]
+        return [self._versions.of(row) for row in rows]
+
+    def grounds(self, sequence: int, access: Access) -> list[str]:
+        """Why ``access`` lets the version ``sequence`` through (see ``Gate.grounds``); none when it does not."""
+        return self._gate(access, "r").grounds(sequence)
+
+    def rules(self, sequence: int, access: Access) -> list[tuple[str, str]]:
+        """Kind and source (``Type/id``) of each rule that opens the version ``sequence``."""
+        found = self._gate(access, "r").rules(sequence)
+        return [(kind, self._versions.reference(src)) for kind, src in found]

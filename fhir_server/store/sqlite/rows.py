@@ -9,9 +9,11 @@ from fhir_server.store.protocol import Stored
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
 
+_MOST_REFERENCES = 100_000
+_MOST_MERGES = 20
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBER = {name: number for number, name in enumerate(METHODS)}
-COLUMNS = "r.rid, r.t, r.id, r.ver, r.time, r.method, r.body"
+COLUMNS = "r.rid, r.t, r.id, r.ver, r.time, r.method, r.body, r.pat, r.org, r.class"
 BY_RID = f"SELECT {COLUMNS} FROM res r WHERE r.rid=?"
 CURRENT = f"SELECT {COLUMNS} FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?"
 VERSION = (
@@ -19,11 +21,39 @@ VERSION = (
 )
 
 
-def stored(row: tuple[Any, ...], names: Names, bodies: Bodies) -> Stored:
-    """The version of one row of COLUMNS."""
-    body = row[6]
-    text = None if body is None else bodies.unpack(body)
-    return Stored(names.type_name(row[1]), row[2], row[3], row[0], row[4], METHODS[row[5]], text)
+class Versions:
+    """Rows of COLUMNS as versions, on one connection.
+
+    Whose file a row is in and who is its custodian stand there as lasting numbers; what these mean never
+    changes, and is remembered.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies) -> None:
+        self._connection = connection
+        self.names = names
+        self._bodies = bodies
+        self._references: dict[int, str] = {}
+
+    def of(self, row: tuple[Any, ...]) -> Stored:
+        """The version of one row."""
+        rid, t, id_, version, time, method, body, pat, org, class_ = row
+        text = None if body is None else self._bodies.unpack(body)
+        patient = self.reference(pat)[8:] if pat > 0 else ""  # without "Patient/"
+        custodian = self.reference(org) if org > 0 else ""
+        name = self.names.type_name(t)
+        return Stored(name, id_, version, rid, time, METHODS[method], text, patient, custodian, class_)
+
+    def reference(self, lid: int) -> str:
+        """``Type/id`` of a lasting number; '' where nothing is stored under it."""
+        found = self._references.get(lid)
+        if found is None:
+            row = self._connection.execute("SELECT t, id FROM res WHERE lid=? LIMIT 1", (lid,)).fetchone()
+            if row is None:
+                return ""
+            if len(self._references) > _MOST_REFERENCES:
+                self._references.clear()
+            found = self._references[lid] = f"{self.names.type_name(row[0])}/{row[1]}"
+        return found
 
 
 def last_rid(connection: sqlite3.Connection) -> int:
@@ -33,6 +63,18 @@ def last_rid(connection: sqlite3.Connection) -> int:
 
 
 def find_lid(connection: sqlite3.Connection, names: Names, type_: str, id_: str) -> int | None:
-    """The lasting number of a resource that was stored or referred to."""
+    """The lasting number of a resource that was stored or referred to; of a merged Patient that of the one kept."""
     row = connection.execute("SELECT lid FROM ent WHERE id=? AND t=?", (id_, names.type(type_))).fetchone()
-    return None if row is None else row[0]
+    if row is None:
+        return None
+    return kept(connection, row[0]) if type_ == "Patient" else row[0]
+
+
+def kept(connection: sqlite3.Connection, lid: int) -> int:
+    """The number of the Patient that this one was merged into in the end, or its own."""
+    for _ in range(_MOST_MERGES):
+        row = connection.execute("SELECT target FROM alias WHERE lid=?", (lid,)).fetchone()
+        if row is None:
+            break
+        lid = row[0]
+    return lid

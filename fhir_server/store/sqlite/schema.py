@@ -9,6 +9,12 @@ of a type/id, given also to resources that are only referred to.
 Postings of tokens and references carry ``sk``, minus the clinical date in milliseconds: the newest
 first is their order, and the first page of a long list ends after as many rows as it shows.
 Composite elements are postings whose rid is ``rid * ELEMENTS + element number``.
+
+Whose file a version is in (``pat``: a Patient's lid, 0 nobody's, SEVERAL more than one person's), who is its
+custodian (``org``: the lid of an Organization, or of the Patient who wrote it), its record class and its
+sensitivities are columns of ``res``; ``grants`` are the rules about people's files, compiled from the resources
+that give access (``src``), ``member`` the alliances and care teams that a party belongs to, ``person`` what access
+needs to know of a person. ``alias`` leads from a merged Patient to the one that is kept.
 """
 
 from __future__ import annotations
@@ -16,10 +22,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
 UNDATED = 2**62  # ``sk`` of a resource without clinical date: last when newest come first
+SEVERAL = -1  # ``pat`` of a resource in the files of several persons
 LONG_SPAN = 32 * 24 * 3600 * 1_000_000  # µs; date intervals above it are in class 1
 
 _TABLES = """
@@ -36,7 +43,21 @@ CREATE TABLE res(
   sensitivity INTEGER NOT NULL, present INTEGER NOT NULL, method INTEGER NOT NULL, id TEXT NOT NULL, body BLOB);
 CREATE INDEX res_lid ON res(lid);
 CREATE INDEX res_t ON res(t);
+CREATE INDEX res_gone ON res(pat) WHERE body IS NULL;
 CREATE TABLE dead(rid INTEGER PRIMARY KEY, till INTEGER NOT NULL);
+
+CREATE TABLE grants(pat INTEGER, grantee INTEGER, src INTEGER, n INTEGER, permit INTEGER, kind TEXT,
+  purposes INTEGER, classes INTEGER, sensitivity INTEGER, low INTEGER, high INTEGER, data_low INTEGER,
+  data_high INTEGER, org INTEGER, doc INTEGER, given INTEGER, spec INTEGER, depth INTEGER, overriding INTEGER,
+  PRIMARY KEY(pat, grantee, src, n)) WITHOUT ROWID;
+CREATE INDEX grants_src ON grants(src);
+CREATE INDEX grants_grantee ON grants(grantee);
+CREATE TABLE member(party INTEGER, grantee INTEGER, src INTEGER, n INTEGER, low INTEGER, high INTEGER,
+  PRIMARY KEY(party, grantee, src, n)) WITHOUT ROWID;
+CREATE INDEX member_src ON member(src);
+CREATE TABLE person(pat INTEGER PRIMARY KEY, born TEXT, adult INTEGER);
+CREATE TABLE alias(lid INTEGER PRIMARY KEY, target INTEGER NOT NULL);
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 
 CREATE TABLE tok(p INTEGER, code TEXT, sk INTEGER, rid INTEGER, s INTEGER, pat INTEGER,
   PRIMARY KEY(p, code, sk, rid, s)) WITHOUT ROWID;

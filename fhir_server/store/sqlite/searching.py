@@ -15,7 +15,7 @@ from fhir_server.errors import Gone
 from fhir_server.search import tree
 from fhir_server.search.tree import Query, Total
 from fhir_server.store.protocol import Page, Stored
-from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.compile import Compiler, Driver
 from fhir_server.store.sqlite.conditions import Place
@@ -23,10 +23,10 @@ from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.includes import Including
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
-from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, find_lid, last_rid, stored
-from fhir_server.store.sqlite.schema import ELEMENTS
+from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, Versions, find_lid, last_rid
+from fhir_server.store.sqlite.schema import ALIVE, ELEMENTS
 from fhir_server.store.sqlite.sets import Sizes
-from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction
+from fhir_server.store.sqlite.sql import FALSE, Sql, conjunction
 from fhir_server.store.sqlite.text import text_rows
 
 PrimaryDate = Callable[[str], str | None]
@@ -60,12 +60,23 @@ class Search:
     ) -> None:
         self.connection = connection
         self.names = names
-        self._bodies = bodies
+        self._versions = Versions(connection, names, bodies)
         self._primary_date = primary_date
         self._include_max = include_max
         self._patient_keys = patient_keys
         self._sizes: Sizes = {}
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
+
+    def gate(self, access: Access, letter: str) -> Gate:
+        """What ``access`` lets through for a letter of its scopes."""
+        return Gate(self.connection, self.names, access, letter, self._constraint)
+
+    def _constraint(self, type_: str, condition: object) -> Sql:
+        """The search constraint of a scope as a condition on ``r``; it looks at nothing but the row itself."""
+        if not isinstance(condition, tree.Node):
+            return FALSE
+        closed = self.gate(Access("constraint of a scope"), "s")
+        return self.compiler(ALIVE, closed).test(self.names.type(type_), condition, Place("r.rid", "r.sk", joined=True))
 
     # -- pages ---------------------------------------------------------------------------------
 
@@ -77,21 +88,22 @@ class Search:
         self.connection.execute("BEGIN")
         try:
             snapshot = self._snapshot(cursor)
-            rows, kind, more = self._rows(query, access, snapshot, cursor)
+            gate = self.gate(access, "s")
+            rows, kind, more = self._rows(query, gate, snapshot, cursor)
             total = cursor.total if cursor else None
             if cursor is None and query.total is not Total.NONE:
-                total = self._count(query, access, snapshot)
+                total = self._count(query, gate, snapshot)
             elif cursor is None and not more and query.count > 0:
                 total = len(rows)
             skip = cursor.skip if cursor else 0
             rids = [row.rid for row in rows]
-            including = Including(self.connection, self.names, snapshot, access, self._include_max)
+            including = Including(self.connection, self.names, snapshot, gate, self._include_max)
             included, left = including.included(query.includes, rids, skip)
             page = Page(
                 matches=[] if skip else self._load(rows),
                 includes=self._load([Row((), rid, None) for rid in included]),
                 total=total,
-                fragments=self._fragments(query, rids, snapshot),
+                fragments=self._fragments(query, rids, snapshot, gate),
             )
             following = Cursor(snapshot, kind, rows[-1].values, total) if more and rows else None
             rest = (
@@ -101,11 +113,11 @@ class Search:
         finally:
             self.connection.execute("COMMIT")
 
-    def _fragments(self, query: Query, rids: list[int], snapshot: int) -> dict[int, list[int]]:
+    def _fragments(self, query: Query, rids: list[int], snapshot: int, gate: Gate) -> dict[int, list[int]]:
         """Which contained resources of these rows satisfy the query."""
         found: dict[int, list[int]] = {}
         for contains in query.fragments:
-            inner = self.compiler(snapshot).contained(contains)
+            inner = self.compiler(snapshot, gate).contained(contains)
             chosen = Sql("(SELECT value FROM json_each(?))", (json.dumps(rids),))
             sql = Sql("SELECT DISTINCT rid FROM (") + inner + f") WHERE rid/{ELEMENTS} IN " + chosen + " ORDER BY rid"
             for (element,) in self.connection.execute(sql.text, sql.args):
@@ -120,7 +132,7 @@ class Search:
             raise Gone("this page link has expired: start the search again", "http._cursor", code="expired")
         return cursor.snapshot
 
-    def _rows(self, query: Query, access: Access, snapshot: int, cursor: Cursor | None) -> tuple[list[Row], str, bool]:
+    def _rows(self, query: Query, gate: Gate, snapshot: int, cursor: Cursor | None) -> tuple[list[Row], str, bool]:
         """The page's rows in order, the kind of order, and whether more follow."""
         if query.count == 0:
             return [], OLDEST, False
@@ -130,7 +142,7 @@ class Search:
         lists: list[list[Row]] = []
         order = Ordering(OLDEST, (), ())
         for type_, node in query.where:
-            found, order = self._one_type(type_, node, query, access, snapshot, kind, last, several)
+            found, order = self._one_type(type_, node, query, gate, snapshot, kind, last, several)
             lists.append(found)
         rows = lists[0] if len(lists) == 1 else list(merge(*lists, key=lambda row: order.python_key(row.values)))
         return rows[: query.count], order.kind, len(rows) > query.count
@@ -140,14 +152,14 @@ class Search:
         type_: str,
         node: tree.Node,
         query: Query,
-        access: Access,
+        gate: Gate,
         snapshot: int,
         kind: str | None,
         last: tuple[Any, ...] | None,
         several: bool,
     ) -> tuple[list[Row], Ordering]:
         t = self.names.type(type_)
-        compiler = self.compiler(snapshot)
+        compiler = self.compiler(snapshot, gate)
         primary = None if several else self._primary_date(type_)
         driver, rest = compiler.plan(t, node, page=True)
         order = ordering(query.sort, t, self.names, primary, clinical=driver.sorted and not several)
@@ -155,7 +167,7 @@ class Search:
             order = Ordering(kind, (), ())
         if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
             driver = Driver(Sql("SELECT x.sk, x.rid FROM res x INDEXED BY res_t WHERE x.t=?", (t,)), True, True)
-        sql = self._select(compiler, t, driver, rest, order, access, last, query.count + 1)
+        sql = self._select(compiler, t, driver, rest, order, gate, last, query.count + 1)
         if sql is None:
             return [], order
         keyed, natural = 2 + len(order.keys), order.kind == NATURAL
@@ -171,7 +183,7 @@ class Search:
         driver: Driver,
         rest: tree.Node,
         order: Ordering,
-        access: Access,
+        gate: Gate,
         last: tuple[Any, ...] | None,
         limit: int,
     ) -> Sql | None:
@@ -181,7 +193,7 @@ class Search:
             Sql("d.rid<=?", (s,)),
             compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
             Sql("r.till>? AND r.body IS NOT NULL", (s,)),
-            access_condition(access, "r"),
+            gate.condition,
         ]
         if conjunction(found) == FALSE:
             return None
@@ -195,8 +207,8 @@ class Search:
         tail = f" ORDER BY {order.order_by(driver.sk)} LIMIT {limit}"
         return Sql(f"SELECT {driver.sk}, d.rid{columns}") + rows + where + tail
 
-    def compiler(self, snapshot: int) -> Compiler:
-        """A compiler for conditions as of ``snapshot``."""
+    def compiler(self, snapshot: int, gate: Gate) -> Compiler:
+        """A compiler for conditions as of ``snapshot``, on whose behalf ``gate`` says."""
         return Compiler(
             self.connection,
             self.names,
@@ -205,11 +217,12 @@ class Search:
             lambda type_, id_: find_lid(self.connection, self.names, type_, id_),
             self._sizes,
             self._patient_keys,
+            gate,
         )
 
     def _load(self, rows: list[Row]) -> list[Stored]:
-        run, names, bodies = self.connection.execute, self.names, self._bodies
-        return [stored(row.columns or run(BY_RID, (row.rid,)).fetchone(), names, bodies) for row in rows]
+        run, version = self.connection.execute, self._versions.of
+        return [version(row.columns or run(BY_RID, (row.rid,)).fetchone()) for row in rows]
 
     # -- counts --------------------------------------------------------------------------------
 
@@ -217,23 +230,21 @@ class Search:
         """The number of matches now."""
         self.connection.execute("BEGIN")
         try:
-            return self._count(query, access, last_rid(self.connection))
+            return self._count(query, self.gate(access, "s"), last_rid(self.connection))
         finally:
             self.connection.execute("COMMIT")
 
-    def _count(self, query: Query, access: Access, snapshot: int) -> int:
+    def _count(self, query: Query, gate: Gate, snapshot: int) -> int:
         any_dead = self.connection.execute("SELECT 1 FROM dead LIMIT 1").fetchone() is not None
         total = 0
         for type_, node in query.where:
             t = self.names.type(type_)
-            compiler = self.compiler(snapshot)
+            compiler = self.compiler(snapshot, gate)
             driver, rest = compiler.plan(t, node)
             conditions = [compiler.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))]
             if any_dead:
                 conditions.append(Sql("NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)", (snapshot,)))
-            condition = access_condition(access, "r")
-            if condition != TRUE:
-                conditions.append(Sql("EXISTS(SELECT 1 FROM res r WHERE r.rid=d.rid AND ") + condition + ")")
+            conditions.append(gate.condition if not driver.sorted else gate.row("d.rid"))
             if conjunction(conditions) == FALSE:
                 continue
             joined = "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"
@@ -243,10 +254,10 @@ class Search:
 
     # -- the writer's searches -----------------------------------------------------------------
 
-    def find(self, type_: str, query: Query, limit: int) -> list[Stored]:
-        """Up to ``limit`` matches that are current in the open write transaction."""
+    def find(self, type_: str, query: Query, limit: int, access: Access) -> list[Stored]:
+        """Up to ``limit`` matches that are current in the open write transaction and may be seen."""
         wanted = replace(query, count=limit, sort=(), where=tuple(x for x in query.where if x[0] == type_))
-        rows, _, _ = self._rows(wanted, Access.everything("conditional"), last_rid(self.connection), None)
+        rows, _, _ = self._rows(wanted, self.gate(access, "s"), last_rid(self.connection), None)
         return self._load(rows)
 
 

@@ -12,11 +12,12 @@ from fhir_server.search import tree
 from fhir_server.search.normalise import normalise
 from fhir_server.search.tree import Node, inside_key
 from fhir_server.store.sqlite import canonicals, ranges
+from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.postings import CONTAINED, is_text
 from fhir_server.store.sqlite.rows import METHOD_NUMBER
 from fhir_server.store.sqlite.schema import ELEMENTS
-from fhir_server.store.sqlite.sql import Sql, joined
+from fhir_server.store.sqlite.sql import TRUE, Sql, joined
 
 NOTHING = Sql("SELECT NULL AS rid WHERE 0")
 NUMBERS = "SELECT value FROM json_each(?)"
@@ -47,7 +48,8 @@ class Sets(ABC):
 
     ``text`` gives the rows that match a full-text condition, ``lid`` the lasting number of a resource,
     ``patient_keys`` the references that make a resource of a type a patient's; ``sizes`` is kept
-    from search to search.
+    from search to search. ``gate`` is applied to every other resource that a condition looks at: what the
+    requester may not see has no part in what is found.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Sets(ABC):
         lid: Callable[[str, str], int | None],
         sizes: Sizes,
         patient_keys: Callable[[str], tuple[str, ...]],
+        gate: Gate,
     ) -> None:
         self._connection = connection
         self._names = names
@@ -67,6 +70,7 @@ class Sets(ABC):
         self._lids: dict[tuple[str, str], int | None] = {}
         self._sizes = sizes
         self._patient_keys = patient_keys
+        self._gate = gate
         self.snapshot = snapshot
 
     @abstractmethod
@@ -233,13 +237,15 @@ class Sets(ABC):
         """``SELECT lid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
         t = self._names.type(type_)
         alive = Sql(" d CROSS JOIN res r ON r.rid=d.rid WHERE r.till>? AND r.rid<=?", (self.snapshot, self.snapshot))
-        return Sql("SELECT r.lid FROM (") + self.matching(t, node) + ")" + alive
+        found = Sql("SELECT r.lid FROM (") + self.matching(t, node) + ")" + alive
+        return found if self._gate.condition == TRUE else found + " AND " + self._gate.condition
 
     def rids(self, type_: str, node: Node) -> Sql:
         """``SELECT rid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
         t, s = self._names.type(type_), self.snapshot
         current = ") d WHERE d.rid<=? AND NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)"
-        return Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
+        found = Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
+        return found if self._gate.condition == TRUE else found + " AND " + self._gate.row("d.rid")
 
     def roundabout(self, t: int, node: tree.Chain) -> list[Sql]:
         """``SELECT rid`` of the rows of a chain that no link leads to: by canonical URL, or to a contained resource."""

@@ -20,19 +20,19 @@ from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
 from fhir_server.store.sqlite import maintenance, registry, schema, text
-from fhir_server.store.sqlite.access import access_condition
+from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
-from fhir_server.store.sqlite.instant import InstantFormat
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.pool import OutOfTime, ReaderPool, limited, settle
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.searching import Search
 from fhir_server.store.sqlite.transaction import SqliteTransaction
-from fhir_server.store.sqlite.writer import Writer
+from fhir_server.store.sqlite.writer import Witness, Writer
 
 T = TypeVar("T")
 FILE = "records.db"
+_OUTBOX = Access.everything("audit")
 _QUICK, _QUICK_STEPS = 0.004, 4000  # seconds of SQL that the event loop may spend on a search; instructions a look
 _TEXT_STEP = 2000  # versions a commit while a text search waits
 _TEXT_TRICKLE = 50  # versions a half second while nobody does: the index must not compete with the requests
@@ -68,7 +68,8 @@ class SqliteStore:
 
     ``zone`` writes instants; ``clock`` gives microseconds since 1970 UTC; a search is given up after
     ``search_seconds``; superseded versions stay searchable for pages begun up to ``keep_seconds`` ago;
-    a page has at most ``include_max`` included resources.
+    a page has at most ``include_max`` included resources. ``witness``, asked where a write is asked for, gives what
+    makes the audit entry of what it wrote.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class SqliteStore:
         search_seconds: float = 30.0,
         keep_seconds: float = 3600.0,
         include_max: int = 1000,
+        witness: Callable[[], Witness | None] = lambda: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -90,6 +92,7 @@ class SqliteStore:
         self._keep = int(keep_seconds * 1_000_000)
         self._search_seconds = search_seconds
         self._include_max = include_max
+        self._witness = witness
         self._rebuilding = False
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
@@ -103,7 +106,7 @@ class SqliteStore:
         names = Names(connection, writable=True)
         search = Search(connection, names, bodies, natural_date(extractor), extractor.patient_keys)
         self._transaction = SqliteTransaction(
-            connection, bodies, InstantFormat(ZoneInfo(zone)), search.find, names, extractor
+            connection, bodies, ZoneInfo(zone), search.find, search.gate, names, extractor
         )
         self._writing = connection
         self._writer = Writer(connection, self._transaction, folder / "write.lock", clock, self._background)
@@ -125,6 +128,7 @@ class SqliteStore:
             ("horizon", 0),
             ("text", 0),
             ("registry", 0),
+            ("merges", 0),
             ("secret", secrets.token_bytes(32)),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
@@ -135,12 +139,10 @@ class SqliteStore:
     def _new_reader(self) -> _Reader:
         connection = schema.connect(self.path)
         names, bodies = Names(connection), Bodies(connection)
-        return _Reader(
-            Reading(connection, names, bodies),
-            Search(
-                connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
-            ),
+        search = Search(
+            connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
         )
+        return _Reader(Reading(connection, names, bodies, search.gate), search)
 
     def _reader(self) -> _Reader:
         """This thread's own reader."""
@@ -173,7 +175,7 @@ class SqliteStore:
 
     async def search(self, query: Query, access: Access, cursor: str | None = None, digest: str = "") -> Page:
         """One page of matches; see the protocol."""
-        binding = f"{digest}\0{access.reason}"
+        binding = f"{digest}\0{access.binding or access.reason}"
         start = None if cursor is None else unseal(cursor, binding, self._secret)
         if any(text.mentions_text(node) for _, node in query.where):
             await self._follow_text(access)
@@ -221,19 +223,19 @@ class SqliteStore:
 
     async def write(self, work: Callable[[Transaction], T], access: Access) -> T:
         """Run ``work`` atomically; durable when this returns."""
-        access_condition(access, "r")
+        check_access(access)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
         def done(result: T, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(settle, future, result, error)
 
-        self._writer.submit(work, done)
+        self._writer.submit(work, access, done, self._witness())
         return await future
 
     def write_now(self, work: Callable[[Transaction], T], access: Access) -> T:
         """``write`` for callers without an event loop (commands): waits for the commit."""
-        access_condition(access, "r")
+        check_access(access)
         ready = threading.Event()
         outcome: list[Any] = [None, None]
 
@@ -241,7 +243,7 @@ class SqliteStore:
             outcome[:] = result, error
             ready.set()
 
-        self._writer.submit(work, done)
+        self._writer.submit(work, access, done, self._witness())
         ready.wait()
         if outcome[1] is not None:
             raise outcome[1]
@@ -250,12 +252,29 @@ class SqliteStore:
 
     def noted(self, prefix: str, access: Access) -> frozenset[str]:
         """The names given to ``Transaction.once`` that begin with ``prefix``."""
-        access_condition(access, "r")
+        check_access(access)
         low = f"once:{prefix}"
         found = self._reader().reading.connection.execute(
             "SELECT name FROM state WHERE name>=? AND name<?", (low, low + "\U0010ffff")
         )
         return frozenset(name.removeprefix("once:") for (name,) in found)
+
+    def grounds(self, sequence: int, access: Access) -> list[str]:
+        """Why ``access`` lets the version ``sequence`` through: grounds and kinds of rules; none when it does not."""
+        return self._reader().reading.grounds(sequence, access)
+
+    def rules(self, sequence: int, access: Access) -> list[tuple[str, str]]:
+        """Kind and source (``Type/id``) of each rule that opens the version ``sequence`` to ``access``."""
+        return self._reader().reading.rules(sequence, access)
+
+    def take_outbox(self, limit: int) -> list[tuple[int, bytes]]:
+        """The oldest audit entries of committed writes that nobody has taken over yet."""
+        run = self._reader().reading.connection.execute
+        return run("SELECT seq, entry FROM outbox ORDER BY seq LIMIT ?", (limit,)).fetchall()
+
+    async def forget_outbox(self, upto: int) -> None:
+        """Drop the audit entries up to ``upto``: they are in the chain."""
+        await self.write(lambda _: self._writing.execute("DELETE FROM outbox WHERE seq<=?", (upto,)), _OUTBOX)
 
     # -- care ----------------------------------------------------------------------------------
 

@@ -5,23 +5,34 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from consent import Access
+from consent.vocabulary import RecordClass
+from consent.writing import refused
+from fhir_server.errors import Conflict, Forbidden, NotFound, Unprocessable
 from fhir_server.search.extract import Extractor
 from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
-from fhir_server.store.sqlite import postings, registry
+from fhir_server.store.sqlite import merging, postings, registry
+from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.filing import Filing, Place
+from fhir_server.store.sqlite.granting import RULING, Granting
 from fhir_server.store.sqlite.instant import InstantFormat
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.rows import CURRENT, METHOD_NUMBER, stored
+from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, METHOD_NUMBER, Versions, kept
 from fhir_server.store.sqlite.schema import ALIVE, UNDATED
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, disjunction
+from profiles.lossless import parse
 
-_INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,0,0,0,?,?,?,?)"
+_INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _MOST_LIDS = 200_000
-Mark = tuple[int, int, frozenset[str]]
-Find = Callable[[str, Query, int], Sequence[Stored]]
+Mark = tuple[int, int, frozenset[str], int]
+Find = Callable[[str, Query, int, Access], Sequence[Stored]]
+MakeGate = Callable[[Access, str], Gate]
 
 
 class SqliteTransaction:
@@ -35,16 +46,21 @@ class SqliteTransaction:
         self,
         connection: sqlite3.Connection,
         bodies: Bodies,
-        instant: InstantFormat,
+        zone: ZoneInfo,
         find: Find,
+        gate: MakeGate,
         names: Names,
         extractor: Extractor,
     ) -> None:
         self._connection = connection
         self._bodies = bodies
-        self._instant = instant
+        self._instant = InstantFormat(zone)
         self._find = find
+        self._gate = gate
         self._extractor = extractor
+        self._versions_of = Versions(connection, names, bodies)
+        self._granting = Granting(connection, self.lid_of, zone)
+        self._filing = Filing(connection, self.lid_of, names.type)
         self.names = names
         self.pending = postings.empty()
         self._lids: dict[tuple[str, str], int] = {}
@@ -52,6 +68,9 @@ class SqliteTransaction:
         self._parameters: set[str] = set()
         self._versions: list[tuple[Any, ...]] = []
         self._heads: set[tuple[int, str]] = set()
+        self._merges = 0
+        self.access = Access("no write function is running")
+        self.written: list[Stored] = []
         self.rid = self.lid = self.time = 0
 
     # -- the writer's side ----------------------------------------------------------------------
@@ -63,11 +82,15 @@ class SqliteTransaction:
         self.time = max(now - now % 1000, last)
         self.lid = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0]
         registry.refresh(self._connection, self._extractor)
+        merges = self._connection.execute("SELECT value FROM state WHERE name='merges'").fetchone()[0]
+        if merges != self._merges:  # another process led numbers elsewhere
+            self._merges = merges
+            self._lids.clear()
         self._text = self._instant(self.time)
 
     def mark(self) -> Mark:
         """Where the numbers stand, for ``undo``."""
-        return self.rid, self.lid, frozenset(self._parameters)
+        return self.rid, self.lid, frozenset(self._parameters), len(self.written)
 
     def flush(self) -> None:
         """File the gathered versions and index rows."""
@@ -82,7 +105,8 @@ class SqliteTransaction:
 
     def undo(self, mark: Mark) -> None:
         """Forget everything since ``mark`` (the savepoint is rolled back already)."""
-        self.rid, self.lid, parameters = mark
+        self.rid, self.lid, parameters, written = mark
+        del self.written[written:]
         self._versions.clear()
         self._heads.clear()
         self._parameters = set(parameters)
@@ -94,7 +118,7 @@ class SqliteTransaction:
 
     def index(self, rows: Rows, t: int, rid: int, pat: int) -> None:
         """Gather index rows of a version that is there already (for reindexing)."""
-        postings.tables(rows, t, rid, pat, self.names, self._lid, self.pending)
+        postings.tables(rows, t, rid, pat, self.names, self.lid_of, self.pending)
 
     def oldest_dead(self) -> int:
         """When (µs) the oldest version that still has index rows was superseded; the far future if none was."""
@@ -116,68 +140,231 @@ class SqliteTransaction:
         if committed:
             self.names.settle()
         else:
-            self.undo((0, 0, frozenset()))
+            self.undo((0, 0, frozenset(), 0))
             self.names.reset()
             self._lids.clear()
         self._new_lids = False
+        self.written.clear()
         if len(self._lids) > _MOST_LIDS:
             self._lids.clear()
 
     # -- the write function's side --------------------------------------------------------------
 
     def read(self, type: str, id: str) -> Stored | None:
-        """The current version, deleted ones too, or None."""
+        """The current version, deleted ones too, or None where there is none that may be seen."""
         self._flush_versions()
         row = self._connection.execute(CURRENT, (id, self.names.type(type))).fetchone()
-        return None if row is None else stored(row, self.names, self._bodies)
+        if row is None or not self._visible(row[0], "r"):
+            return None
+        return self._versions_of.of(row)
 
     def find(self, type: str, query: Query, limit: int) -> Sequence[Stored]:
-        """Up to ``limit`` current matches, the writes before it included."""
+        """Up to ``limit`` current matches that may be seen, the writes before it included."""
         self.flush()
-        return self._find(type, query, limit)
+        return self._find(type, query, limit, self.access)
 
     def put(self, prepared: Prepared, method: str) -> Stored:
         """Write the next version of the prepared resource."""
         t = self.names.type(prepared.type)
-        lid, version = self._next(prepared.type, t, prepared.id)
+        restricted = not self.access.unrestricted
+        if restricted:
+            self._may_replace(prepared, t)
+        lid, version, before = self._next(prepared.type, t, prepared.id)
         rid = self.rid
         stale = prepared.generation != self._extractor.generation  # custom parameters came or went meanwhile
         rows = self._extractor.rows(prepared.resource) if stale else prepared.rows
-        pat = self._patient(prepared, lid)
-        postings.tables(rows, t, rid, pat, self.names, self._lid, self.pending)
+        patient = kept(self._connection, lid) if prepared.type == "Patient" else 0
+        place = self._filing.place(prepared, patient, before, self.access.party)
+        postings.tables(rows, t, rid, max(place.pat, 0), self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
-        self._insert(
-            (rid, lid, t, version, postings.sort_key(rows), pat, postings.present_bits(rows, t, self.names), method),
-            prepared.id,
-            self._bodies.pack(text),
-        )
-        return Stored(prepared.type, prepared.id, version, rid, self.time, method, text)
+        sk, present = postings.sort_key(rows), postings.present_bits(rows, t, self.names)
+        self._insert((rid, lid, t, version, sk, present, method), place, prepared.id, self._bodies.pack(text))
+        if before is not None:
+            self._relabel(lid, before, place)
+        if restricted:
+            self._may_file(prepared, place, before)
+        self._grant(prepared.resource, lid, place)
+        return self._wrote(prepared.type, prepared.id, version, method, text, place)
 
     def delete(self, type: str, id: str) -> Stored | None:
-        """Write a deletion; None when there is nothing to delete."""
+        """Write a deletion; None when there is nothing to delete, or nothing that may be known."""
         t = self.names.type(type)
         self._flush_versions()
         row = self._connection.execute(
-            "SELECT r.pat, r.body IS NULL FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?", (id, t)
+            "SELECT r.rid, r.body IS NULL FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?", (id, t)
         ).fetchone()
-        if row is None or row[1]:
+        if row is None or row[1] or not self._visible(row[0], "d"):
             return None
-        lid, version = self._next(type, t, id)
-        self._insert((self.rid, lid, t, version, UNDATED, row[0], 0, "DELETE"), id, None)
-        return Stored(type, id, version, self.rid, self.time, "DELETE", None)
+        self._own(row[0], "d", type)
+        lid, version, place = self._next(type, t, id)
+        assert place is not None
+        self._insert((self.rid, lid, t, version, UNDATED, 0, "DELETE"), place, id, None)
+        self._granting.drop(type, lid)
+        return self._wrote(type, id, version, "DELETE", None, place)
 
     def once(self, name: str) -> bool:
         """Note that the piece of work ``name`` is done; False when it was before."""
         run = self._connection.execute
         return run("INSERT OR IGNORE INTO state VALUES(?, 1)", (f"once:{name}",)).rowcount == 1
 
-    def _insert(self, version: tuple[int, int, int, int, int, int, int, str], id: str, body: bytes | None) -> None:
-        rid, lid, t, ver, sk, pat, present, method = version
-        self._versions.append((rid, lid, t, ver, self.time, ALIVE, sk, pat, present, METHOD_NUMBER[method], id, body))
+    def alias(self, source: str, target: str) -> None:
+        """Lead the Patient ``source`` (id) to ``target``: what belongs to it is found, and judged, in the other's file.
+
+        Raises Conflict where that would lead in a circle.
+        """
+        one, other = self._patient_number(source), self._patient_number(target)
+        if kept(self._connection, other) == kept(self._connection, one):
+            raise Conflict("These two are one person already")
+        self._lead(one, other)
+
+    def unalias(self, source: str) -> None:
+        """Undo ``alias``: each resource is in the file of the Patient that it names again."""
+        self._lead(self._patient_number(source), None)
+
+    def _patient_number(self, id_: str) -> int:
+        row = self._connection.execute(
+            "SELECT lid FROM ent WHERE id=? AND t=?", (id_, self.names.type("Patient"))
+        ).fetchone()
+        if row is None:
+            raise NotFound(f"There is no Patient/{id_}")
+        return int(row[0])
+
+    def _lead(self, source: int, target: int | None) -> None:
+        if not self.access.unrestricted:
+            raise Forbidden("Patients are merged by the server's own operation")
+        self.flush()
+        stale = merging.lead(self._connection, self.names, self._bodies, self._extractor, source, target)
+        self._lids.clear()
+        self._refile(stale)
+
+    # -- access -----------------------------------------------------------------------------------
+
+    def _visible(self, rid: int, letter: str) -> bool:
+        """Whether the requester may see this version."""
+        return self.access.unrestricted or self._holds(rid, self._gate(self.access, letter).condition)
+
+    def _holds(self, rid: int, condition: Sql) -> bool:
+        if condition in (TRUE, FALSE):
+            return condition == TRUE
+        sql = f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}"
+        return self._connection.execute(sql, (rid, *condition.args)).fetchone() is not None
+
+    def _may_replace(self, prepared: Prepared, t: int) -> None:
+        """Refuse to write over what is not the requester's own; what it may not see looks absent."""
+        self._flush_versions()
+        row = self._connection.execute("SELECT cur FROM ent WHERE id=? AND t=?", (prepared.id, t)).fetchone()
+        if row is None or row[0] == 0:
+            # The id of something new is given here: whether one is taken must not be learnt by trying.
+            if not prepared.fresh:
+                raise NotFound(f"There is no {prepared.type}/{prepared.id}")
+            if not self.access.allows("c", prepared.type):
+                raise Forbidden(f"The token's scopes do not let you create {prepared.type}")
+            return
+        if not self._visible(row[0], "u"):
+            raise NotFound(f"There is no {prepared.type}/{prepared.id}")
+        self._own(row[0], "u", prepared.type)
+
+    def _own(self, rid: int, letter: str, type_: str) -> None:
+        """Refuse where the (visible) version is not the requester's own."""
+        access = self.access
+        if access.unrestricted:
+            return
+        gate = self._gate(access, letter)
+        grounds = [gate.own()]
+        if access.administers:
+            grounds.append(gate.branch("shared"))
+        if type_ in access.amends:
+            grounds += [gate.branch("self"), gate.granted()]
+        if not self._holds(rid, disjunction(grounds)):
+            raise Forbidden(f"This {type_} was not written by you: only its custodian changes it")
+
+    def _may_file(self, prepared: Prepared, place: Place, before: Place | None) -> None:
+        """Refuse a new version that the requester may not write where it would stand."""
+        access, resource = self.access, prepared.resource
+        if before is not None and before.pat not in (0, place.pat):
+            raise Unprocessable(f"This {prepared.type} cannot be moved to another person", f"{prepared.type}")
+        letter = "c" if before is None else "u"
+        if place.record_class == RecordClass.SHARED:
+            if not access.administers:
+                raise Forbidden(f"{prepared.type} is kept by the administrators of the alliance")
+        elif access.party.startswith("Patient/"):
+            self._may_write_in_file(prepared.type, place.pat)
+        elif not access.party:
+            raise Forbidden("Nobody is named in whose name this is written")
+        if not access.plainly(letter, prepared.type):
+            self.flush()
+            if not self._holds(self.rid, self._gate(access, letter).scope()):
+                raise Forbidden(f"The token's scopes do not reach this {prepared.type}")
+        objection = refused(access, resource, None)
+        if objection is not None:
+            raise Forbidden(objection)
+
+    def _may_write_in_file(self, type_: str, pat: int) -> None:
+        """A resident writes some types in the own file and in those of wards."""
+        if type_ not in self.access.amends:
+            raise Forbidden(f"Residents do not write {type_} themselves")
+        gate = self._gate(self.access, "c")
+        own = pat == gate.lid(f"Patient/{self.access.person}")
+        if not own and pat not in self._granting.wards(gate.grantees.named, self.access.now):
+            raise Forbidden(f"This {type_} is not about you or somebody in your care")
+
+    # -- parts of a write -------------------------------------------------------------------------
+
+    def _wrote(self, type: str, id: str, version: int, method: str, text: bytes | None, place: Place) -> Stored:
+        reference = self._versions_of.reference
+        patient = reference(place.pat)[8:] if place.pat > 0 else ""
+        custodian = reference(place.org) if place.org else ""
+        kind = place.record_class
+        stored = Stored(type, id, version, self.rid, self.time, method, text, patient, custodian, kind)
+        self.written.append(stored)
+        return stored
+
+    def _relabel(self, lid: int, before: Place, place: Place) -> None:
+        """What is protected now is protected in its earlier versions too."""
+        if before.sensitivity | place.sensitivity != before.sensitivity or before.record_class != place.record_class:
+            self._flush_versions()
+            self._connection.execute(
+                "UPDATE res SET sensitivity=sensitivity|?, class=? WHERE lid=? AND rid<?",
+                (place.sensitivity, place.record_class, lid, self.rid),
+            )
+
+    def _grant(self, resource: dict[str, Any], lid: int, place: Place) -> None:
+        """File the rules that the resource gives."""
+        type_ = resource["resourceType"]
+        if type_ not in RULING:
+            return
+        access = self.access
+        self._flush_versions()
+        party = access.party if place.org and place.org == self._lid_of_reference(access.party) else ""
+        custodian = party or self._versions_of.reference(place.org)
+        if type_ == "Patient" and self._granting.person(resource, lid):
+            self._refile(self._granting.guarding(place.pat))
+        self._granting.file(resource, lid, custodian, access.unrestricted, self.time)
+
+    def _refile(self, lids: list[int]) -> None:
+        """Make the rules of these resources anew: something that they depend on has changed."""
+        for lid in lids:
+            row = self._connection.execute(
+                f"SELECT {COLUMNS} FROM res r WHERE r.lid=? AND r.till={ALIVE} AND r.body IS NOT NULL", (lid,)
+            ).fetchone()
+            if row is not None:
+                stored = self._versions_of.of(row)
+                self._granting.file(parse(stored.body or b""), lid, stored.custodian, True, self.time)
+
+    def _lid_of_reference(self, reference: str) -> int:
+        type_, _, id_ = reference.partition("/")
+        return self.lid_of(type_, id_) if id_ else 0
+
+    def _insert(
+        self, version: tuple[int, int, int, int, int, int, str], place: Place, id: str, body: bytes | None
+    ) -> None:
+        rid, lid, t, ver, sk, present, method = version
+        numbers = (rid, lid, t, ver, self.time, ALIVE, sk)
+        self._versions.append((*numbers, *place, present, METHOD_NUMBER[method], id, body))
         self._heads.add((t, id))
 
-    def _next(self, type_: str, t: int, id_: str) -> tuple[int, int]:
-        """Take the next rid for type/id: its lid and version number; the present version ends here."""
+    def _next(self, type_: str, t: int, id_: str) -> tuple[int, int, Place | None]:
+        """Take the next rid for type/id: its lid, version number, and the place of the present version, which ends."""
         run = self._connection.execute
         self.rid += 1
         if type_ == "SearchParameter":
@@ -187,21 +374,23 @@ class SqliteTransaction:
             self.lid += 1
             self._new_lids = True
             self._lids[type_, id_] = self.lid
-            return self.lid, 1
+            return self.lid, 1, None
         lid, current = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
         if (t, id_) in self._heads:  # written a moment ago by the same write function
             self._flush_versions()
         run("UPDATE ent SET cur=? WHERE id=? AND t=?", (self.rid, id_, t))
         if current == 0:
-            return lid, 1
-        version, was_deleted = run("SELECT ver, body IS NULL FROM res WHERE rid=?", (current,)).fetchone()
+            return lid, 1, None
+        version, was_deleted, *place = run(
+            "SELECT ver, body IS NULL, pat, org, class, sensitivity FROM res WHERE rid=?", (current,)
+        ).fetchone()
         run("UPDATE res SET till=? WHERE rid=?", (self.rid, current))
         if not was_deleted:
             run("INSERT INTO dead VALUES(?,?)", (current, self.rid))
-        return lid, version + 1
+        return lid, version + 1, Place(*place)
 
-    def _lid(self, type_: str, id_: str) -> int:
-        """The lasting number of a referenced resource, given now if it has none."""
+    def lid_of(self, type_: str, id_: str) -> int:
+        """The lasting number of a referenced resource, given now if it has none; of a merged Patient the kept one's."""
         lid = self._lids.get((type_, id_))
         if lid is None:
             t = self.names.type(type_)
@@ -212,12 +401,6 @@ class SqliteTransaction:
                 self._connection.execute("INSERT INTO ent VALUES(?,?,?,0)", (id_, t, self.lid))
                 lid = self.lid
             else:
-                lid = row[0]
+                lid = kept(self._connection, row[0]) if type_ == "Patient" else row[0]
             self._lids[type_, id_] = lid
         return lid
-
-    def _patient(self, prepared: Prepared, lid: int) -> int:
-        if prepared.type == "Patient":
-            return lid
-        patients = prepared.rows.patients
-        return self._lid("Patient", patients[0]) if patients else 0

@@ -12,23 +12,27 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consent import Access
 from fhir_server.errors import TooCostly
-from fhir_server.store.protocol import Transaction
+from fhir_server.store.protocol import Stored, Transaction
 from fhir_server.store.sqlite.transaction import SqliteTransaction
 
 GROUP = 256  # at most so many writes share a commit
 _QUIET, _RESTLESS, _BETWEEN = 0.5, 0.005, 0.1  # seconds between housekeeping steps: no work, work, writes waiting
 Done = Callable[[Any, BaseException | None], None]
+Witness = Callable[[Sequence[Stored]], bytes | None]
 
 
 @dataclass(slots=True)
 class _Waiting:
     work: Callable[[Transaction], Any]
+    access: Access
+    witness: Witness | None
     done: Done
     result: Any = None
     error: BaseException | None = None
@@ -62,17 +66,22 @@ class Writer:
         self._closed = False
         self._thread.start()
 
-    def submit(self, work: Callable[[Transaction], Any], done: Done) -> None:
-        """Queue a write function; ``done(result, error)`` is called from the writer's thread after the commit."""
+    def submit(
+        self, work: Callable[[Transaction], Any], access: Access, done: Done, witness: Witness | None = None
+    ) -> None:
+        """Queue a write function; ``done(result, error)`` is called from the writer's thread after the commit.
+
+        ``witness`` makes, of the versions written, the audit entry that is committed with them (None: no entry).
+        """
         if self._closed:
             raise TooCostly("the server is stopping")
-        self._queue.put(_Waiting(work, done))
+        self._queue.put(_Waiting(work, access, witness, done))
 
     def tidy(self) -> None:
         """Have all housekeeping done that is due, and wait for it."""
         ready = threading.Event()
         self._tidied.append(ready)
-        self.submit(lambda _: None, lambda _result, _error: None)
+        self.submit(lambda _: None, Access.everything("housekeeping"), lambda _result, _error: None)
         ready.wait()
 
     def close(self) -> None:
@@ -155,8 +164,13 @@ class Writer:
         if not alone:
             run("SAVEPOINT write")
         try:
+            transaction.access = waiting.access
             waiting.result = waiting.work(transaction)
             transaction.flush()
+            if waiting.witness is not None:
+                entry = waiting.witness(transaction.written[mark[3] :])
+                if entry is not None:
+                    run("INSERT INTO outbox(entry) VALUES(?)", (entry,))
         except BaseException as error:
             waiting.error = error
             if isinstance(error, sqlite3.Error):

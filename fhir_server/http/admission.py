@@ -1,0 +1,56 @@
+"""From a request's access token to on whose behalf it runs: requester, consent's Access, scope constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from consent import Requester, Scope
+from consent.policy import access_for
+from fhir_server.context import Context
+from fhir_server.errors import FhirError
+from fhir_server.http.exchange import Request
+from fhir_server.interactions.criteria import criteria
+
+_MOST_SCOPES = 10_000
+
+
+class Tokens(Protocol):
+    """What knows the tokens (``fhir_server.auth.verify.Authenticator``)."""
+
+    def requester(self, authorization: str | None, now: float) -> Requester:
+        """Who sends this Authorization header. Raises Unauthorized."""
+        ...
+
+
+class Admission:
+    """Admits requests: each gets a context of its own, with the Access of its requester."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._constraints: dict[Scope, Mapping[str, object]] = {}
+
+    def admit(self, request: Request, context: Context) -> Context:
+        """The context on behalf of whoever sends ``request``. Raises Unauthorized."""
+        now = context.clock()
+        requester = self._tokens.requester(request.headers.get("authorization"), now / 1_000_000)
+        access = access_for(requester, now)
+        conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
+        if conditions:
+            access = replace(access, conditions=conditions)
+        return replace(context, access=access, requester=requester)
+
+    def _constraint(self, scope: Scope, context: Context) -> Mapping[str, object]:
+        """The search constraint of a scope, by type; nothing (so the scope is closed) where it is not understood."""
+        found = self._constraints.get(scope)
+        if found is None:
+            try:
+                query = criteria(scope.type, list(scope.query), context)
+                found = dict(query.where) if scope.type != "*" else {}
+            except FhirError:
+                found = {}
+            if len(self._constraints) >= _MOST_SCOPES:
+                self._constraints.clear()
+            self._constraints[scope] = found
+        return found

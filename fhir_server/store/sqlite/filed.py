@@ -1,0 +1,29 @@
+"""The index rows of a version that is stored, made anew from its text: to check, purge or lead them elsewhere."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from fhir_server.search.extract import Extractor
+from fhir_server.search.rows import Rows
+from fhir_server.store.sqlite import postings
+from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.rows import find_lid
+from profiles.lossless import parse
+
+
+def file_rows_of(
+    connection: sqlite3.Connection, rid: int, extractor: Extractor, names: Names, bodies: Bodies
+) -> postings.Tables:
+    """The index rows that the version ``rid`` has (or should have) in the file."""
+    t, pat, body = connection.execute("SELECT t, pat, body FROM res WHERE rid=?", (rid,)).fetchone()
+    found = postings.empty()
+    rows: Rows = extractor.rows(parse(bodies.unpack(body)))
+
+    def lid(type_: str, id_: str) -> int:
+        number = find_lid(connection, names, type_, id_)
+        return -1 if number is None else number
+
+    postings.tables(rows, t, rid, max(pat, 0), names, lid, found)
+    return found
