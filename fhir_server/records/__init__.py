@@ -1,0 +1,1 @@
+"""The person index: one person, one Patient, one health code."""
