@@ -74,6 +74,7 @@ KINDS: dict[str, str] = {
     "diagnosis": "CONTRACT",
     "family-doctor": "CONTRACT",
     "registration": "CONTRACT",
+    "task": "CONTRACT",
     "break-glass": "EMERGENCY",
     "statutory-report": "STATUTORY",
     "guardian": "CONSENT",
