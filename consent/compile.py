@@ -113,7 +113,10 @@ def _consent(resource: Resource, facts: Facts) -> Iterator[Grant]:
 
 def _given(resource: Resource) -> int:
     written = resource.get("dateTime") or resource.get("meta", {}).get("lastUpdated")
-    return interval(written)[0] if written else ALWAYS
+    try:
+        return interval(written)[0] if written else ALWAYS
+    except ValueError:
+        return 0  # before any group of recipients had a member
 
 
 def _counts(resource: Resource, facts: Facts) -> bool:

@@ -16,13 +16,26 @@ SECOND, DAY = 1_000_000, 86_400_000_000
 
 
 def interval(value: str) -> tuple[int, int]:
-    """The microseconds [first, first after) that a date or dateTime may mean. Raises ValueError."""
+    """The microseconds [first, first after) that a date or dateTime may mean; year 9999 never ends.
+
+    Raises ValueError for what is no date.
+    """
+    try:
+        low, high = _interval(value)
+    except OverflowError as error:
+        raise ValueError(f"{value} is no date") from error
+    return low, FOREVER if value.startswith("9999") else high
+
+
+def _interval(value: str) -> tuple[int, int]:
     if "T" in value:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.replace(":60", ":59"))  # a leap second
         moment = moment if moment.tzinfo else moment.replace(tzinfo=ZONE)
         first = _microseconds(moment)
         return first, first + (1_000 if "." in value else SECOND)
     match [int(part) for part in value.split("-")]:
+        case [9999, *rest]:
+            return _midnight(date(9999, *rest, *(1, 1)[len(rest) :])), FOREVER
         case [year]:
             return _midnight(date(year, 1, 1)), _midnight(date(year + 1, 1, 1))
         case [year, month]:
