@@ -42,8 +42,9 @@ LONGEST_DAYS = 366
 ADULT, CONSENTS_ITSELF = 18, 14  # years (民法典 17, PIPL 31)
 _GUARDIAN_PURPOSES = Purpose.FAMRQT | Purpose.PATRQT
 _SNOMED = "http://snomed.info/sct"
+_KINDS = ("referral", "consultation", "diagnosis")
 _REQUEST_CODES: dict[tuple[str, str], str] = {
-    **{(REQUEST_KIND, kind): kind for kind in ("referral", "consultation", "diagnosis")},
+    **{(system, kind): kind for system in (REQUEST_KIND, TASK_KIND) for kind in _KINDS},
     (_SNOMED, "3457005"): "referral",
     (_SNOMED, "306206005"): "referral",
     (_SNOMED, "11429006"): "consultation",
@@ -70,13 +71,15 @@ class Facts:
     """What the resource does not say itself.
 
     ``custodian``: reference to who wrote it. ``trusted``: written by the server itself or without restriction.
-    ``now``: microseconds. ``born``: date of birth of the Patient with an id.
+    ``now``: microseconds. ``born``: date of birth of the Patient with an id. ``alliance``: whether a reference is to
+    an Organization that others are affiliated to.
     """
 
     custodian: str
     trusted: bool
     now: int
     born: Callable[[str], date | None]
+    alliance: Callable[[str], bool] = lambda reference: False
 
 
 def grants_of(resource: Resource, facts: Facts) -> list[Grant]:
@@ -104,7 +107,7 @@ def _consent(resource: Resource, facts: Facts) -> Iterator[Grant]:
     template = Grant(patient, "", "health-code" if health_code else "consent", given=given)
     permits = _counts(resource, facts)
     until = _until(resource, patient, given, facts)
-    for grant in grants_of_provisions(resource.get("provision", {}), template):
+    for grant in grants_of_provisions(resource.get("provision", {}), template, facts.alliance):
         if not grant.permit:
             yield grant
         elif permits and grant.low < until:
@@ -121,6 +124,8 @@ def _given(resource: Resource) -> int:
 
 def _counts(resource: Resource, facts: Facts) -> bool:
     """Whether its permissions count: an institution must have verified them with the person."""
+    if "modifierExtension" in resource or "implicitRules" in resource:
+        return False
     if facts.trusted or facts.custodian.startswith("Patient/"):
         return True
     verified = any(v.get("verified") is True for v in resource.get("verification", ()))

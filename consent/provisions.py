@@ -7,7 +7,7 @@ compiles to nothing, a refusal applies without it. https://hl7.org/fhir/R4/conse
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,6 @@ from consent.vocabulary import (
     CARE,
     CLINICAL,
     CONFIDENTIALITY,
-    EVERY_SENSITIVITY,
     NO_CLASS,
     NO_SENSITIVITY,
     OWN_PURPOSES,
@@ -48,6 +47,7 @@ from consent.vocabulary import (
 )
 
 Element = Mapping[str, Any]
+UNENFORCEABLE = ("code", "modifierExtension")
 RECIPIENT_ROLES = frozenset({"IRCP", "PRCP"})  # v3-ParticipationType: (primary) information recipient
 CUSTODIAN_ROLES = frozenset({"CST", "AUT"})  # whose items it is about (IHE PCF names the author so)
 ACTIONS = frozenset({"access", "disclose"})
@@ -94,7 +94,7 @@ def _walk(provision: Element, outer: Rule, depth: int) -> Iterator[tuple[bool, i
 
 def _narrowed(outer: Rule, provision: Element, refuses: bool) -> Rule:
     """What ``provision`` says within ``outer``."""
-    sound = outer.sound and not provision.get("code") and _actions(provision)
+    sound = outer.sound and not any(provision.get(name) for name in UNENFORCEABLE) and _actions(provision)
     grantees, custodians, actors = _actors(provision)
     documents, authors, data = _data(provision)
     custodians = _meet(custodians, authors)
@@ -230,8 +230,7 @@ def _labels(provision: Element, refuses: bool) -> tuple[Sensitivity | None, bool
         if system == ACT_CODE and code in SENSITIVITY_CODES:
             found |= SENSITIVITY_CODES[code]
         elif system == CONFIDENTIALITY and code in ("R", "V"):
-            # Permitting names no kind of special protection; refusing means them all.
-            found |= EVERY_SENSITIVITY if refuses else Sensitivity.RESTRICTED
+            found |= Sensitivity.RESTRICTED
         elif system == CONFIDENTIALITY and code == "N" and not refuses:
             pass
         else:
@@ -248,8 +247,11 @@ def _times(period: Element | None) -> tuple[int, int, bool]:
         return -ALWAYS, ALWAYS, False
 
 
-def grants_of_provisions(provision: Element, template: Grant) -> Iterator[Grant]:
-    """The grants of a tree of provisions; ``template`` gives the person, kind and time."""
+def grants_of_provisions(provision: Element, template: Grant, alliance: Callable[[str], bool]) -> Iterator[Grant]:
+    """The grants of a tree of provisions; ``template`` gives the person, kind and time.
+
+    ``alliance``: whether a reference is to a group of institutions; naming it names nobody in particular.
+    """
     for permit, depth, rule in rules_of(provision):
         base = _base(replace(template, permit=permit, depth=depth), rule)
         if base is None:
@@ -259,7 +261,8 @@ def grants_of_provisions(provision: Element, template: Grant) -> Iterator[Grant]
             for custodian in sorted(rule.custodians) if rule.custodians is not None else [""]:
                 for document in sorted(rule.documents) if rule.documents is not None else [""]:
                     named = replace(base, grantee=grantee, custodian=custodian, document=document)
-                    yield replace(named, specificity=base.specificity | RANK.get(grantee.split("/")[0], 0))
+                    rank = 0 if alliance(grantee) else RANK.get(grantee.split("/")[0], 0)
+                    yield replace(named, specificity=base.specificity | rank)
 
 
 def _base(grant: Grant, rule: Rule) -> Grant | None:

@@ -1,5 +1,60 @@
+"""What a requester may not write whatever its scopes are: what gives power over files is kept for those who may."""
+
 from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
+
 from consent.access import Access
-def refused(access: Access, resource: dict[str, Any], before: dict[str, Any] | None) -> str | None:
+from consent.compile import RESERVED
+from consent.labels import class_of
+from consent.vocabulary import GUARDIAN_PERSON, TASK_KIND, RecordClass
+
+Resource = Mapping[str, Any]
+# What is nobody's and gives no power: every institution keeps its own.
+KEPT_BY_INSTITUTIONS = frozenset({"Device", "Medication", "Substance", "Schedule", "Slot", "MeasureReport"})
+
+
+def refused(access: Access, resource: Resource, before: Resource | None) -> str | None:
+    """Why ``access`` may not write ``resource`` over ``before`` (None: it is new); None where it may.
+
+    Only what follows from the resources themselves; whose file and whose item it is, the store judges.
+    """
+    if access.unrestricted:
+        return None
+    return next((text for text in (_judge(access, one) for one in (resource, before) if one is not None) if text), None)
+
+
+def _judge(access: Access, resource: Resource) -> str | None:
+    type = resource["resourceType"]
+    if type == "Task" and _reserved(resource):
+        return "这类任务只由系统写入 / Tasks of this kind are written by the server only"
+    if access.person:
+        if type not in access.amends:
+            types = ", ".join(sorted(access.amends)) or "nothing"
+            return f"居民本人可写的是 {types} / what residents write themselves: {types}"
+        return None
+    if type == "AuditEvent":
+        return "访问记录只由系统写入 / the audit trail is written by the server only"
+    shared = class_of(resource) is RecordClass.SHARED
+    if shared and type not in KEPT_BY_INSTITUTIONS and not access.administers:
+        return f"{type} 由平台管理员维护 / {type} is kept by the administrators"
+    if not shared and access.administers:
+        return "平台管理员不写居民档案 / administrators write nothing into files"
+    if type == "RelatedPerson" and _guardian(resource) and access.role in _NO_ATTESTING:
+        return "监护关系由登记人员登记 / guardianship is registered by those who checked the papers"
     return None
+
+
+_NO_ATTESTING = frozenset({"technician", "pharmacist", "quality", "auditor", "aggregate", "security-administrator"})
+
+
+def _reserved(resource: Resource) -> bool:
+    return any(
+        coding.get("system") == TASK_KIND and coding.get("code") in RESERVED
+        for coding in (resource.get("code") or {}).get("coding", ())
+    )
+
+
+def _guardian(resource: Resource) -> bool:
+    return any(extension.get("url") == GUARDIAN_PERSON for extension in resource.get("extension", ()))
