@@ -68,7 +68,8 @@ class Auditor:
 
     ``mask`` makes of a query what is kept of it (``mask.masker``). ``granted`` tells kinds of grants (see
     ``notes.Granted``). ``hidden(type, id, access)`` tells in whose file a resource is that this access may not see: a
-    Patient id, '' for nobody's; None when it may, or when there is no such resource (``hidden_in``). ``anchor_key`` signs anchors.
+    Patient id, '' for nobody's; None when it may, or when there is no such resource (``hidden_in``).
+    ``anchor_key`` signs anchors.
     """
 
     def __init__(
