@@ -12,10 +12,12 @@ import base64
 import binascii
 import os
 import shlex
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -88,6 +90,19 @@ def refuse_orphans(folder: Path, missing: str, but: Path | None = None) -> None:
     made = records.exists() and records.stat().st_size > 0
     if made and not (but is not None and but.exists()):
         raise KeyUnavailable(f"the data in {folder} are encrypted, but {missing} is not there")
+
+
+def root_of(folder: Path) -> bytes | None:
+    """The wrapped root secret that the records in the folder hold; None where there are none."""
+    records = folder / RECORDS
+    if not records.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{records.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT value FROM state WHERE name='root'").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None else bytes(row[0])
 
 
 class FromEnvironment:

@@ -183,9 +183,12 @@ class MasterKey:
             return os.urandom(32), digest
         file = self._folder / ROOT
         if not file.exists():
-            keyring.refuse_orphans(self._folder, f"the root secret {file}", but=file)
-            self._root, self.digest = os.urandom(32), digest
-            write_private(file, self.root_blob(), replace=False)
+            blob = keyring.root_of(self._folder)  # of restored records: their own
+            if blob is None:
+                keyring.refuse_orphans(self._folder, f"the root secret {file}", but=file)
+                self._root, self.digest = os.urandom(32), digest
+                blob = self.root_blob()
+            write_private(file, blob, replace=False)
         return self._open_root(file.read_bytes())
 
     def _store_root(self) -> None:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_KEYS = frozenset({"master.key", "master.wrapped", "root.key"})  # may be put into the folder before the records
+
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
@@ -25,12 +27,18 @@ def run(args: argparse.Namespace) -> int:
     """Restore. Returns the exit status."""
     import sqlite3
 
+    from fhir_server.secrets import MasterKey
+
     try:
         restore(args.file, args.data, force=args.force)
     except (OSError, ValueError, sqlite3.DatabaseError) as error:
         print(f"yidang restore: {error}", file=sys.stderr)
         return 1
     print(f"{args.data}: the records of {args.file}")
+    try:
+        MasterKey.open(args.data)
+    except ValueError as error:
+        print(f"yidang restore: to read them, give the master key they were encrypted with: {error}", file=sys.stderr)
     return 0
 
 
@@ -48,7 +56,7 @@ def restore(file: Path, data: Path, *, force: bool = False) -> None:
 
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}")
-    if not force and data.is_dir() and any(data.iterdir()):
+    if not force and data.is_dir() and any(path.name not in _KEYS for path in data.iterdir()):
         raise FileExistsError(f"{data} is not empty; --force replaces the records in it")
     data.mkdir(parents=True, exist_ok=True)
     arriving = data / (FILE + ".restoring")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -9,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from fhir_server.store.sqlite.store import FILE
+
+
+@pytest.fixture(autouse=True)
+def one_master_key(monkeypatch):
+    """Restored records need the key they were encrypted with: it comes from the environment here."""
+    monkeypatch.setenv("YIDANG_MASTER_KEY", base64.b64encode(os.urandom(32)).decode())
 
 
 @pytest.fixture

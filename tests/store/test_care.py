@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -129,6 +130,7 @@ def test_a_backup_holds_one_moment_and_opens_as_a_store(bench: Bench, tmp_path: 
     bench.put(*(observation(f"o{i}") for i in range(30)))
     folder = tmp_path / "copy"
     folder.mkdir()
+    shutil.copy2(bench.folder / "master.key", folder)
     assert bench.store.backup(folder / "records.db") == 30
     bench.delete("Observation", "o3")
     copy = Bench(folder)
@@ -145,7 +147,7 @@ def test_a_backup_holds_one_moment_and_opens_as_a_store(bench: Bench, tmp_path: 
         ("DELETE FROM tok WHERE rid=2", "lacks an index row in tok"),
         ("INSERT INTO ref VALUES(1, 1, 1, 2, 0)", "ref has"),
         ("UPDATE ent SET cur=99 WHERE cur=2", "current version"),
-        ("UPDATE res SET body=(SELECT body FROM res WHERE rid=1) WHERE rid=2", "names another resource"),
+        ("UPDATE res SET body=(SELECT body FROM res WHERE rid=1) WHERE rid=2", "that of another version"),
     ],
 )
 def test_the_check_notices_damage(bench: Bench, damage: str, said: str) -> None:

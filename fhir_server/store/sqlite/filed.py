@@ -19,7 +19,7 @@ def file_rows_of(
     """The index rows that the version ``rid`` has (or should have) in the file."""
     t, pat, body = connection.execute("SELECT t, pat, body FROM res WHERE rid=?", (rid,)).fetchone()
     found = postings.empty()
-    rows: Rows = extractor.rows(parse(bodies.unpack(body)))
+    rows: Rows = extractor.rows(parse(bodies.unpack(body, rid)))
 
     def lid(type_: str, id_: str) -> int:
         number = find_lid(connection, names, type_, id_)

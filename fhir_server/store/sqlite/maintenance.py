@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
+from fhir_server.ciphers import Damaged
+from fhir_server.errors import Gone
 from fhir_server.search.extract import Extractor
 from fhir_server.store.sqlite import postings, schema, text
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.filed import file_rows_of
+from fhir_server.store.sqlite.keys import Vault
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.registry import STEP_SECONDS
 from fhir_server.store.sqlite.rows import METHODS
@@ -46,7 +47,7 @@ def purge(writer: Writer, extractor: Extractor, transaction: SqliteTransaction, 
             rows = file_rows_of(connection, rid, extractor, tx.names, bodies)
             postings.remove_rows(connection, rows)
             t, body = connection.execute("SELECT t, body FROM res WHERE rid=?", (rid,)).fetchone()
-            text.forget(connection, rid, t, bodies.unpack(body))
+            text.forget(connection, rid, t, bodies.unpack(body, rid))
             connection.execute("DELETE FROM dead WHERE rid=?", (rid,))
             connection.execute("UPDATE state SET value=max(value, ?) WHERE name='horizon'", (till,))
 
@@ -82,12 +83,12 @@ def backup(path: Path, target: Path) -> int:
         copy.close()
 
 
-def check(path: Path, extractor: Extractor) -> Iterator[str]:
+def check(path: Path, extractor: Extractor, vault: Vault) -> Iterator[str]:
     """Compare the file with itself: pages, stored texts, versions, index rows against content.
 
     Yields one sentence for each problem.
     """
-    connection = schema.connect(path)
+    connection = schema.connect(path, vault=vault)
     connection.execute("BEGIN")
     try:
         for (line,) in connection.execute("PRAGMA integrity_check(20)"):
@@ -131,8 +132,8 @@ def _check_rows(connection: sqlite3.Connection, extractor: Extractor) -> Iterato
                 yield f"version {rid} has no text"
             continue
         try:
-            resource = parse(bodies.unpack(body))
-        except (zstandard.ZstdError, ParseError) as error:
+            resource = parse(bodies.unpack(body, rid))
+        except (Damaged, Gone, ParseError) as error:
             yield f"the text of version {rid} is damaged: {error}"
             continue
         yield from _check_text(resource, names.type_name(t), id_, version, rid)

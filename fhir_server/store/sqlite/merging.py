@@ -73,7 +73,7 @@ def _refile(
         if names.type_name(t) == "Patient":
             pat = kept(connection, lid)
         elif body is not None:
-            patients = extractor.rows(parse(bodies.unpack(body))).patients
+            patients = extractor.rows(parse(bodies.unpack(body, rid))).patients
             found = find_lid(connection, names, "Patient", patients[0]) if patients else None
             pat = before if found is None else found
         connection.execute("UPDATE res SET pat=? WHERE rid=?", (pat, rid))

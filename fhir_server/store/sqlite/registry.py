@@ -119,13 +119,13 @@ def _definition(
 ) -> tuple[SearchParameterDef | None, str]:
     """The parameter of a stored SearchParameter, or why it is none."""
     row = connection.execute(
-        "SELECT r.body FROM ent e JOIN type t ON t.t=e.t AND t.name='SearchParameter' JOIN res r ON r.rid=e.cur"
+        "SELECT r.body, r.rid FROM ent e JOIN type t ON t.t=e.t AND t.name='SearchParameter' JOIN res r ON r.rid=e.cur"
         " WHERE e.id=?",
         (id_,),
     ).fetchone()
     if row is None or row[0] is None:
         return None, "the SearchParameter is deleted"
-    return custom_definition(parse(Bodies(connection).unpack(row[0])), extractor)
+    return custom_definition(parse(Bodies(connection).unpack(*row)), extractor)
 
 
 def custom_definition(resource: dict[str, Any], extractor: Extractor) -> tuple[SearchParameterDef | None, str]:
@@ -251,7 +251,7 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
         if time.monotonic() > until:  # writes are waiting: costly expressions must not hold them up
             break
         done += 1
-        found = extractor.rows(parse(bodies.unpack(body)))
+        found = extractor.rows(parse(bodies.unpack(body, rid)))
         if spots:
             found = only(found, spots, tx.names.type_name(t))
         tx.index(found, t, rid, pat)

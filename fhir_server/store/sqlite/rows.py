@@ -37,7 +37,7 @@ class Versions:
     def of(self, row: tuple[Any, ...]) -> Stored:
         """The version of one row."""
         rid, t, id_, version, time, method, body, pat, org, class_ = row
-        text = None if body is None else self._bodies.unpack(body)
+        text = None if body is None else self._bodies.unpack(body, rid)
         patient = self.reference(pat)[8:] if pat > 0 else ""  # without "Patient/"
         custodian = self.reference(org) if org > 0 else ""
         name = self.names.type_name(t)

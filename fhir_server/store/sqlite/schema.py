@@ -22,6 +22,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from fhir_server.store.sqlite import keys
+from fhir_server.store.sqlite.keys import RecordsConnection, Vault
+
 SCHEMA_VERSION = 3
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
@@ -92,14 +95,20 @@ _PRAGMAS = (
 )
 
 
-def connect(path: Path, *, writer: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode; readers cannot write.
+def connect(path: Path, *, writer: bool = False, vault: Vault | None = None) -> sqlite3.Connection:
+    """A connection in autocommit mode; readers cannot write. Stored texts are read with the keys of ``vault``.
 
     ``busy_timeout`` is long because another process may hold the write lock for one group commit.
     """
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=30.0
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        timeout=30.0,
+        factory=RecordsConnection,
     )
+    connection.vault = vault
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     connection.execute(f"PRAGMA cache_size={-262144 if writer else -65536}")
@@ -117,7 +126,7 @@ def create(connection: sqlite3.Connection) -> None:
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            for statement in _TABLES.split(";"):
+            for statement in (_TABLES + keys.TABLES).split(";"):
                 if statement.strip():
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

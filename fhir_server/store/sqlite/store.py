@@ -18,11 +18,13 @@ from consent import Access
 from fhir_server.errors import TooCostly
 from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
+from fhir_server.secrets import MasterKey
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import maintenance, registry, schema, text
+from fhir_server.store.sqlite import keys, maintenance, registry, schema, text
 from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
+from fhir_server.store.sqlite.keys import Vault
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.pool import OutOfTime, ReaderPool, limited, settle
 from fhir_server.store.sqlite.reading import Reading
@@ -69,7 +71,7 @@ class SqliteStore:
     ``zone`` writes instants; ``clock`` gives microseconds since 1970 UTC; a search is given up after
     ``search_seconds``; superseded versions stay searchable for pages begun up to ``keep_seconds`` ago;
     a page has at most ``include_max`` included resources. ``witness``, asked where a write is asked for, gives what
-    makes the audit entry of what it wrote.
+    makes the audit entry of what it wrote. ``master``: the master key (default: that of the folder).
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class SqliteStore:
         keep_seconds: float = 3600.0,
         include_max: int = 1000,
         witness: Callable[[], Witness | None] = lambda: None,
+        master: MasterKey | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -96,7 +99,8 @@ class SqliteStore:
         self._rebuilding = False
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
-        connection = schema.connect(self.path, writer=True)
+        self.vault = Vault(master or MasterKey.open(folder))
+        connection = schema.connect(self.path, writer=True, vault=self.vault)
         schema.create(connection)
         self._prepare_file(connection)
         self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
@@ -132,12 +136,13 @@ class SqliteStore:
             ("secret", secrets.token_bytes(32)),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
+        keys.prepare(connection, self.vault.master)
         connection.execute("COMMIT")
 
     # -- reads ---------------------------------------------------------------------------------
 
     def _new_reader(self) -> _Reader:
-        connection = schema.connect(self.path)
+        connection = schema.connect(self.path, vault=self.vault)
         names, bodies = Names(connection), Bodies(connection)
         search = Search(
             connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
@@ -338,7 +343,7 @@ class SqliteStore:
 
     def check(self) -> Iterator[str]:
         """Problems found in the file, one sentence each; none when it is sound."""
-        return maintenance.check(self.path, self.extractor)
+        return maintenance.check(self.path, self.extractor, self.vault)
 
     def close(self) -> None:
         """Finish the waiting writes and close the files."""

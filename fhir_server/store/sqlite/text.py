@@ -67,7 +67,7 @@ def follow(connection: sqlite3.Connection, limit: int) -> bool:
     rows = connection.execute("SELECT rid, t, body FROM res WHERE rid>? ORDER BY rid LIMIT ?", (done, limit)).fetchall()
     for rid, t, body in rows:
         if body is not None:
-            narrative, content = texts_of(t, bodies.unpack(body))
+            narrative, content = texts_of(t, bodies.unpack(body, rid))
             connection.execute("INSERT INTO text(rowid, narrative, content) VALUES(?,?,?)", (rid, narrative, content))
     if rows:
         connection.execute("UPDATE state SET value=? WHERE name='text'", (rows[-1][0],))

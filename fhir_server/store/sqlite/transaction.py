@@ -86,6 +86,7 @@ class SqliteTransaction:
         if merges != self._merges:  # another process led numbers elsewhere
             self._merges = merges
             self._lids.clear()
+        self._bodies.keys.begin()
         self._text = self._instant(self.time)
 
     def mark(self) -> Mark:
@@ -113,6 +114,7 @@ class SqliteTransaction:
         for entries in self.pending.values():
             entries.clear()
         self.names.forget()
+        self._bodies.keys.undo()
         if self._new_lids:
             self._lids.clear()
 
@@ -137,6 +139,7 @@ class SqliteTransaction:
 
     def settle(self, committed: bool) -> None:
         """The commit is done (or failed)."""
+        self._bodies.keys.settle(committed)
         if committed:
             self.names.settle()
         else:
@@ -178,7 +181,8 @@ class SqliteTransaction:
         postings.tables(rows, t, rid, max(place.pat, 0), self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
         sk, present = postings.sort_key(rows), postings.present_bits(rows, t, self.names)
-        self._insert((rid, lid, t, version, sk, present, method), place, prepared.id, self._bodies.pack(text))
+        body = self._bodies.pack(text, rid, place.pat, self.time)
+        self._insert((rid, lid, t, version, sk, present, method), place, prepared.id, body)
         if before is not None:
             self._relabel(lid, before, place)
         if restricted:
