@@ -6,44 +6,64 @@ Bundles are made one at a time, so memory does not grow with the number of resid
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from loaders.demo.county import county_bundle, institutions
-from loaders.demo.resident import resident
+from loaders.demo.county import county_bundle, county_resources, institutions, offices
+from loaders.demo.resident import File, resident, resident_file
 
-__all__ = ["bundles", "county_bundle", "resident_bundle", "residents"]
+__all__ = [
+    "File",
+    "bundles",
+    "county_bundle",
+    "county_resources",
+    "files",
+    "institutions",
+    "offices",
+    "resident_bundle",
+    "resident_file",
+    "residents",
+]
 
 Resource = dict[str, Any]
 
 _SPACE = uuid.UUID("6f1d1b4e-6a0e-4c39-9a55-2f7f5a1c9c11")
-_OWN = re.compile(r"(Patient|Encounter|Observation|DiagnosticReport|Condition|MedicationRequest)/")
+_LINKS = frozenset({"reference", "url"})
 
 
 def _urn(seed: int, reference: str) -> str:
     return f"urn:uuid:{uuid.uuid5(_SPACE, f'{seed}/{reference}')}"
 
 
-def _relinked(value: Any, seed: int) -> Any:
+def _relinked(value: Any, urns: dict[str, str]) -> Any:
     """A copy of ``value`` whose references to the resident's own resources are urn:uuid ones."""
     if isinstance(value, dict):
         return {
-            k: _urn(seed, v) if k == "reference" and _OWN.match(v) else _relinked(v, seed) for k, v in value.items()
+            k: urns.get(v, v) if k in _LINKS and isinstance(v, str) else _relinked(v, urns) for k, v in value.items()
         }
     if isinstance(value, list):
-        return [_relinked(v, seed) for v in value]
+        return [_relinked(v, urns) for v in value]
     return value
 
 
-def _created(resource: Resource, seed: int) -> Resource:
+def _created(resource: Resource, urns: dict[str, str]) -> Resource:
     type = resource["resourceType"]
     return {
-        "fullUrl": _urn(seed, f"{type}/{resource['id']}"),
-        "resource": {k: _relinked(v, seed) for k, v in resource.items() if k != "id"},
+        "fullUrl": urns[f"{type}/{resource['id']}"],
+        "resource": {k: _relinked(v, urns) for k, v in resource.items() if k != "id"},
         "request": {"method": "POST", "url": type},
     }
+
+
+def _strangers(value: Any, own: dict[str, str]) -> bool:
+    """Whether it refers to somebody else's Patient or to what is said of one."""
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference.startswith(("Patient/", "RelatedPerson/")) and reference not in own:
+            return True
+        return any(_strangers(v, own) for v in value.values())
+    return isinstance(value, list) and any(_strangers(v, own) for v in value)
 
 
 def _put(resource: Resource) -> Resource:
@@ -58,13 +78,25 @@ def residents(count: int, seed: int = 1) -> Iterator[list[Resource]]:
         yield list(resident(number, seed, places))
 
 
+def files(count: int, seed: int = 1) -> Iterator[File]:
+    """The files of ``count`` residents, saying who wrote what."""
+    places = institutions()
+    return (resident_file(number, seed, places) for number in range(1, count + 1))
+
+
 def resident_bundle(resources: list[Resource], seed: int = 1, create: bool = False) -> Resource:
     """One resident's transaction Bundle.
 
     By default PUTs with the resources' ids; with ``create`` POSTs joined by urn:uuid references,
-    as an EMR would send them (the server then gives the ids).
+    as an EMR would send them (the server then gives the ids); what refers to another resident's
+    Patient (guardians) is left out then.
     """
-    entries = [_created(r, seed) if create else _put(r) for r in resources]
+    if not create:
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [_put(r) for r in resources]}
+    urns = {name: _urn(seed, name) for name in (f"{r['resourceType']}/{r['id']}" for r in resources)}
+    left_out = {f"{r['resourceType']}/{r['id']}" for r in resources if _strangers(r, urns)}
+    kept = {name: urn for name, urn in urns.items() if name not in left_out}
+    entries = [_created(r, kept) for r in resources if f"{r['resourceType']}/{r['id']}" in kept]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 

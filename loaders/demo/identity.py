@@ -7,7 +7,8 @@ Identity numbers follow GB 11643-1999, institutions' credit codes GB 32100-2015.
 from __future__ import annotations
 
 from datetime import date
-from random import Random
+
+from loaders.demo.names import person_name as person_name
 
 REGION = "990101"
 IDENTITY_NUMBER = "urn:oid:2.16.156.10011.1.3"
@@ -15,19 +16,21 @@ HEALTH_FILE_NUMBER = "urn:oid:2.16.156.10011.1.2"
 INSTITUTION_CODE = "urn:oid:2.16.156.10011.1.5"
 PRACTITIONER_NUMBER = "urn:oid:2.16.156.10011.1.4"
 OUTPATIENT_NUMBER = "urn:oid:2.16.156.10011.1.11"
+INPATIENT_NUMBER = "urn:oid:2.16.156.10011.1.12"
+RECORD_NUMBER = "urn:yidang:record-number"  # and the institution: each numbers for itself
+PRESCRIPTION_NUMBER = "urn:oid:2.16.156.10011.1.20"
+REQUEST_NUMBER = "urn:oid:2.16.156.10011.1.24"
 REPORT_NUMBER = "urn:oid:2.16.156.10011.1.33"
+CONSENT_NUMBER = "urn:oid:2.16.156.10011.1.34"
+PASSPORT = "http://hl7.org/fhir/sid/passport-DEU"
+HK_MO_PERMIT = "urn:yidang:identity:hm-travel-permit"
+TW_PERMIT = "urn:yidang:identity:tw-travel-permit"
+BIRTH_CERTIFICATE = "urn:yidang:identity:birth-certificate"
+IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 _IDENTITY_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CREDIT_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
-
-# The commonest surnames, most frequent first, then some compound ones.
-_SURNAMES = tuple(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈"
-)
-_COMPOUND = ("欧阳", "司马", "上官", "诸葛", "皇甫", "尉迟")
-_MALE = tuple("伟强磊军勇杰涛明超刚平辉鹏华飞鑫波斌宇浩凯健俊帆宁龙林旭晨阳建国志文博海峰云")
-_FEMALE = tuple("芳娜敏静丽艳娟霞燕玲婷雪梅琳倩颖洁慧萍红莉丹云秀英兰玉珍桂香月华佳怡欣妍雨")
 
 
 def identity_check(first17: str) -> str:
@@ -59,16 +62,3 @@ def credit_code(serial: int) -> str:
 def phone(serial: int) -> str:
     """An 11-digit number that no mobile operator gives out."""
     return f"100{serial % 10**8:08d}"
-
-
-def person_name(random: Random, female: bool) -> tuple[str, str]:
-    """(family, given), common surnames more often, one in sixty compound."""
-    if random.random() < 1 / 60:
-        family = random.choice(_COMPOUND)
-    else:
-        family = _SURNAMES[min(int(random.expovariate(1 / 14)), len(_SURNAMES) - 1)]
-    characters = _FEMALE if female else _MALE
-    given = random.choice(characters)
-    if random.random() < 0.72:
-        given += random.choice(characters)
-    return family, given
