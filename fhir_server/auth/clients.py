@@ -25,7 +25,7 @@ GRANTS = (CODE, REFRESH, CREDENTIALS)
 # A system has no eyes: nobody who could state a reason breaks the glass.
 NEVER_FOR_SYSTEMS = frozenset({"BTG"})
 SYSTEM_ROLE = "system"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}", re.ASCII)  # also the id of a Device
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 _LISTS = frozenset({"redirect_uris", "grants", "purposes"})
 
@@ -124,7 +124,7 @@ def revoke(auth_file: AuthFile, id: str, now: float | None = None) -> bool:
 def check(client: Client) -> None:
     """Raise ValueError, saying what is wrong, where ``client`` may not be registered."""
     if not _ID.fullmatch(client.id):
-        raise ValueError("a client id has 1 to 64 letters, digits and . _ ~ -")
+        raise ValueError("a client id has 1 to 64 letters, digits, . and -")
     if client.kind not in ("public", "secret", "key"):
         raise ValueError("a client is public, or has a secret or a key")
     if not client.grants or not set(client.grants) <= set(GRANTS):

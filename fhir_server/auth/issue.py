@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import fields
 
 from consent.requester import Requester
@@ -37,11 +38,13 @@ def issue(
     session: str = "",
     family: str = "",
     use: str = "access",
+    extra: Mapping[str, object] | None = None,
 ) -> str:
     """A new token by which ``requester`` will be known for ``lifetime`` seconds.
 
     ``scope``: the granted scopes as the client is told (default: those of ``requester``). ``account``, ``session``:
     whose sign-in it rests on; it ends with either. ``family``: tokens of one authorization end together.
+    ``extra``: what else is kept with it (the launch context, how the person signed in).
     """
     at = time.time() if now is None else now
     token = new_secret()
@@ -54,7 +57,7 @@ def issue(
         account,
         session,
         family,
-        claims_of(requester, granted),
+        claims_of(requester, granted, extra),
         at,
         at + lifetime,
     )
@@ -67,10 +70,10 @@ def issue(
     return token
 
 
-def claims_of(requester: Requester, scope: str) -> str:
+def claims_of(requester: Requester, scope: str, extra: Mapping[str, object] | None = None) -> str:
     """What is stored of ``requester``, as JSON."""
     claims = {name: value for name in _CLAIMS if (value := getattr(requester, name))}
-    return json.dumps({**claims, "scope": scope}, ensure_ascii=False)
+    return json.dumps({**(extra or {}), **claims, "scope": scope}, ensure_ascii=False)
 
 
 def requester_of(claims: str, token_id: str) -> Requester:

@@ -14,15 +14,16 @@ from fhir_server.settings import Settings
 
 _REMEMBERED = 4096
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
-_ACCESS = """
-SELECT t.id, t.claims, t.expires, t.revoked IS NULL AND c.revoked IS NULL AND s.revoked IS NULL
+STANDING = """
+SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used,
+  t.revoked IS NULL AND c.revoked IS NULL AND s.revoked IS NULL
   AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
     SELECT 1 FROM account_roles r WHERE r.account = t.account
       AND r.institution = json_extract(t.claims, '$.institution') AND r.role = json_extract(t.claims, '$.role')
       AND r.department = coalesce(json_extract(t.claims, '$.department'), '')))) AS good
 FROM tokens t LEFT JOIN clients c ON c.id = t.client LEFT JOIN sessions s ON s.id = t.session
   LEFT JOIN accounts a ON a.id = t.account
-WHERE t.hash = ? AND t.use = 'access'
+WHERE t.hash = ? AND t.use = ?
 """
 
 
@@ -86,7 +87,7 @@ class Authenticator:
         self._data_version, self._withdrawals = version, withdrawals
 
     def _read(self, key: bytes) -> _Known | None:
-        row: sqlite3.Row | None = self._connection.execute(_ACCESS, (key,)).fetchone()
+        row: sqlite3.Row | None = self._connection.execute(STANDING, (key, "access")).fetchone()
         if row is None or not row["good"]:
             return None
         return _Known(requester_of(row["claims"], row["id"]), row["expires"])

@@ -1,0 +1,337 @@
+"""The endpoints of the authorisation server, as routes of FastAPI; what they do is in the modules beside this one."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from consent.requester import Requester
+from fhir_server.auth import authorize, flow, keys, limits, metadata, token
+from fhir_server.auth.client_auth import Proof, authenticate, claimed_client
+from fhir_server.auth.clients import CODE, Client, find
+from fhir_server.auth.file import AuthFile
+from fhir_server.auth.issue import requester_of, token_hash
+from fhir_server.auth.oauth import OAuthError, invalid_client, invalid_request
+from fhir_server.auth.origin import Origin, origin_of
+from fhir_server.auth.remote_keys import RemoteKeys
+from fhir_server.auth.verify import STANDING
+from fhir_server.settings import Settings
+
+_FORM = "application/x-www-form-urlencoded"
+_MOST_BYTES = 64 * 1024
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_FAILURES = limits.Rate(30, 60.0)  # refusals of one client at one address
+_LAUNCH_SECONDS = 300
+_HOUR = 3600
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that belongs on record: ``kind`` is token, refused-token, revoke, introspect or launch."""
+
+    kind: str
+    requester: Requester | None
+    client: str
+    address: str
+    detail: str
+
+
+def router(
+    auth_file: AuthFile,
+    settings: Settings,
+    clock: Callable[[], float] = time.time,
+    note: Callable[[Notice], None] = lambda notice: None,
+    remote: RemoteKeys | None = None,
+) -> APIRouter:
+    """The routes; ``clock`` gives seconds since 1970, ``note`` takes what belongs on record."""
+    server = _Server(auth_file, settings, clock, note, remote or RemoteKeys(clock))
+    keys.ensure(auth_file, clock())
+    routes = APIRouter(tags=["auth"])
+    for path, make in (
+        ("/fhir/.well-known/smart-configuration", metadata.smart),
+        ("/.well-known/openid-configuration", metadata.openid),
+        ("/fhir/.well-known/openid-configuration", metadata.openid),
+        ("/.well-known/oauth-authorization-server", metadata.server),
+    ):
+        routes.add_api_route(path, server.document(make), methods=["GET", "OPTIONS"], response_model=None)
+    for path, methods, endpoint in (
+        ("/auth/jwks", ["GET"], server.jwks),
+        ("/auth/token", ["POST"], server.token),
+        ("/auth/introspect", ["POST"], server.introspect),
+        ("/auth/revoke", ["POST"], server.revoke),
+        ("/auth/userinfo", ["GET", "POST"], server.userinfo),
+        ("/auth/launch", ["POST"], server.launch),
+    ):
+        routes.add_api_route(path, server.answering(endpoint), methods=[*methods, "OPTIONS"], response_model=None)
+    # Shown to a person, in the browser's own window: no other origin's script has business here.
+    routes.add_api_route("/auth/authorize", server.authorize, methods=["GET", "POST"], response_model=None)
+    return routes
+
+
+class _Server:
+    """The endpoints on one auth file."""
+
+    def __init__(
+        self,
+        auth_file: AuthFile,
+        settings: Settings,
+        clock: Callable[[], float],
+        note: Callable[[Notice], None],
+        remote: RemoteKeys,
+    ) -> None:
+        self._file = auth_file
+        self._settings = settings
+        self._clock = clock
+        self._note = note
+        self._remote = remote
+        self._cleared = 0.0
+
+    # How requests are taken and answered
+
+    def answering(self, work: Callable[[_Call], Response]) -> Callable[[Request], Any]:
+        """An endpoint that does ``work`` in a thread, and answers refusals as JSON."""
+
+        async def endpoint(request: Request) -> Response:
+            if request.method == "OPTIONS":
+                return self._preflight()
+            try:
+                call = await self._call(request)
+                response = await run_in_threadpool(work, call)
+            except OAuthError as error:
+                response = _refusal(error)
+            return self._open_to_browsers(response)
+
+        return endpoint
+
+    def document(self, make: Callable[[Origin], dict[str, Any]]) -> Callable[[Request], Any]:
+        """An endpoint that answers the metadata ``make`` gives."""
+
+        async def endpoint(request: Request) -> Response:
+            if request.method == "OPTIONS":
+                return self._preflight()
+            try:
+                response: Response = JSONResponse(make(origin_of(request, self._settings)))
+                response.headers["Cache-Control"] = "max-age=300"
+            except OAuthError as error:
+                response = _refusal(error)
+            return self._open_to_browsers(response)
+
+        return endpoint
+
+    async def _call(self, request: Request) -> _Call:
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise OAuthError("invalid_request", "The body is too long", 413)
+        address = request.client.host if request.client else ""
+        return _Call(request, body, origin_of(request, self._settings), address, self._clock())
+
+    def _open_to_browsers(self, response: Response) -> Response:
+        """Let apps in browsers read the answer; no cookie is of any use at these addresses."""
+        if self._settings.cors_origin:
+            response.headers["Access-Control-Allow-Origin"] = self._settings.cors_origin
+        return response
+
+    def _preflight(self) -> Response:
+        headers = {
+            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type",
+            "Access-Control-Max-Age": "3600",
+        }
+        return self._open_to_browsers(Response(status_code=204, headers=headers))
+
+    def _client(self, call: _Call) -> tuple[Client, Mapping[str, str]]:
+        """The client that sends the form, and the form. Raises OAuthError, after too many refusals for all."""
+        form = call.form()
+        proof = Proof(form, call.request.headers.get("authorization"), call.origin.audiences, call.now)
+        key = f"client {claimed_client(proof)} {limits.address_key(call.address)}"
+        self._check_refusals(key, call.now)
+        try:
+            return authenticate(self._file, proof, self._remote), form
+        except OAuthError as error:
+            limits.try_rate(self._file, key, _FAILURES, call.now)
+            self._note(Notice("refused-token", None, claimed_client(proof), call.address, error.description))
+            raise
+
+    def _check_refusals(self, key: str, now: float) -> None:
+        row = self._file.row(
+            "SELECT count(*) FROM login_attempts WHERE key = ? AND at > ?", key, now - _FAILURES.seconds
+        )
+        if row is not None and row[0] >= _FAILURES.most:
+            raise OAuthError("temporarily_unavailable", "Too many refused requests; try again in a minute", 429)
+
+    # The endpoints
+
+    async def authorize(self, request: Request) -> Response:
+        """An app sends a person here to approve its access. https://www.rfc-editor.org/rfc/rfc6749#section-3.1"""
+        try:
+            call = await self._call(request)
+            return await run_in_threadpool(self._authorize, call)
+        except OAuthError as error:
+            return _refusal(error)
+
+    def _authorize(self, call: _Call) -> Response:
+        pairs = call.pairs() if call.request.method == "POST" else call.query()
+        try:
+            asked = authorize.asked_of(self._file, pairs, call.origin, call.now)
+        except authorize.Refused as refused:
+            return RedirectResponse(refused.location, 303, _NO_STORE)
+        return RedirectResponse(flow.begin(self._file, asked, call.now), 303, _NO_STORE)
+
+    def token(self, call: _Call) -> Response:
+        """Tokens for a code, a refresh token, or a system's own assertion."""
+        self._clear(call.now)
+        client, form = self._client(call)
+        try:
+            granted = token.exchange(token.Exchange(self._file, client, form, call.origin, call.now))
+        except OAuthError as error:
+            self._note(Notice("refused-token", None, client.id, call.address, error.description))
+            raise
+        self._note(Notice("token", granted.requester, client.id, call.address, form["grant_type"]))
+        return JSONResponse(granted.body, headers=_NO_STORE)
+
+    def introspect(self, call: _Call) -> Response:
+        """What a token stands for; only confidential clients are told."""
+        client, form = self._client(call)
+        if client.kind == "public":
+            raise invalid_client("Only clients that prove who they are may introspect")
+        told = token.introspect(self._file, client, _shown(form), call.origin, call.now)
+        self._note(Notice("introspect", None, client.id, call.address, str(told.get("jti", ""))))
+        return JSONResponse(told, headers=_NO_STORE)
+
+    def revoke(self, call: _Call) -> Response:
+        """End a token; one that is not known has ended already."""
+        client, form = self._client(call)
+        token.revoke(self._file, client, _shown(form), call.now)
+        self._note(Notice("revoke", None, client.id, call.address, ""))
+        return Response(headers=_NO_STORE)
+
+    def jwks(self, call: _Call) -> Response:
+        """The keys of our id_tokens."""
+        return JSONResponse(keys.published(self._file, call.now), headers={"Cache-Control": "max-age=300"})
+
+    def userinfo(self, call: _Call) -> Response:
+        """Who signed in. https://openid.net/specs/openid-connect-core-1_0.html#UserInfo"""
+        account, claims, requester = self._bearer(call)
+        parts = claims["scope"].split()
+        if "openid" not in parts or not account:
+            raise OAuthError("insufficient_scope", "The token has no scope openid", 403)
+        told = {"sub": account, **token.person_claims(requester, parts, call.origin)}
+        return JSONResponse(told, headers=_NO_STORE)
+
+    def launch(self, call: _Call) -> Response:
+        """Open an app with the patient that the staff member has before him.
+
+        https://hl7.org/fhir/smart-app-launch/app-launch.html#launch-app-ehr-launch
+        """
+        account, _, requester = self._bearer(call)
+        if requester.kind != "staff" or not account:
+            raise OAuthError("insufficient_scope", "Only staff open apps from their workplace", 403)
+        given = call.json()
+        client = find(self._file, str(given.get("client_id", "")))
+        if client is None or CODE not in client.grants or "launch" not in client.scope.split():
+            raise invalid_request("The app is not registered for being launched (client_id)")
+        if client.institution and client.institution != requester.institution:
+            raise invalid_request("The app is another institution's")
+        handle = authorize.new_launch(self._file, client.id, account, _launch_facts(given), call.now, _LAUNCH_SECONDS)
+        self._note(Notice("launch", requester, client.id, call.address, ""))
+        answer = {"launch": handle, "iss": call.origin.fhir, "expires_in": _LAUNCH_SECONDS}
+        if client.launch_uri:
+            answer["url"] = authorize.with_parameters(client.launch_uri, {"iss": call.origin.fhir, "launch": handle})
+        return JSONResponse(answer, 201, _NO_STORE)
+
+    def _bearer(self, call: _Call) -> tuple[str, dict[str, Any], Requester]:
+        """Account, claims and requester of the access token. Raises OAuthError."""
+        scheme, _, shown = call.request.headers.get("authorization", "").partition(" ")
+        row = self._file.row(STANDING, token_hash(shown), "access") if scheme.lower() == "bearer" else None
+        if row is None or not row["good"] or row["expires"] <= call.now:
+            raise OAuthError("invalid_token", "The access token is missing, unknown, expired or revoked", 401)
+        return row["account"], json.loads(row["claims"]), requester_of(row["claims"], row["id"])
+
+    def _clear(self, now: float) -> None:
+        if now - self._cleared > _HOUR:
+            self._cleared = now
+            token.clear(self._file, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request with its body read."""
+
+    request: Request
+    body: bytes
+    origin: Origin
+    address: str
+    now: float
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The form's fields. Raises OAuthError where the body is no form."""
+        if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+            raise invalid_request(f"The body must be {_FORM}")
+        return _pairs(self.body)
+
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the address."""
+        return _pairs(self.request.scope["query_string"])
+
+    def form(self) -> dict[str, str]:
+        """The form's fields, each once."""
+        return authorize.single(self.pairs())
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object of the body. Raises OAuthError where it is none."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise invalid_request("The body must be a JSON object")
+        return found
+
+
+def _pairs(text: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise invalid_request("The parameters are not understood (UTF-8, at most 100)") from None
+
+
+def _shown(form: Mapping[str, str]) -> str:
+    if "token" not in form:
+        raise invalid_request("token is missing")
+    return form["token"]
+
+
+def _launch_facts(given: Mapping[str, Any]) -> dict[str, str]:
+    """The context that a launch carries. Raises OAuthError where it is none."""
+    facts = {name: given[name] for name in ("patient", "encounter") if given.get(name) is not None}
+    if not all(isinstance(value, str) and _ID.fullmatch(value) for value in facts.values()):
+        raise invalid_request("patient and encounter are ids")
+    if "encounter" in facts and "patient" not in facts:
+        raise invalid_request("An encounter is some patient's: patient is missing")
+    intent = given.get("intent", "")
+    if not isinstance(intent, str) or len(intent) > 256:
+        raise invalid_request("intent is a short text")
+    return {**facts, "intent": intent, "banner": "no" if given.get("need_patient_banner") is False else ""}
+
+
+def _refusal(error: OAuthError) -> Response:
+    headers = dict(_NO_STORE)
+    if error.status == 401:
+        scheme = "Bearer" if error.error == "invalid_token" else "Basic"
+        headers["WWW-Authenticate"] = f'{scheme} realm="yidang", error="{error.error}"'
+    if error.status == 429:
+        headers["Retry-After"] = str(int(_FAILURES.seconds))
+    return JSONResponse(error.body(), error.status, headers)
