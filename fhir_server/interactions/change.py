@@ -16,6 +16,7 @@ from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.http.conditional import etag, http_date
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.prefer import returns
+from fhir_server.records import register
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.issues import Issue, operation_outcome
@@ -34,6 +35,7 @@ class Change:
     status: int
     stored: Stored | None
     note: str
+    located: bool = False  # tell where it is by Location, though it was not created
 
 
 Work = Callable[[Transaction], Change]
@@ -66,7 +68,7 @@ def answer(change: Change, request: Request) -> Response:
     response.headers = [
         ("ETag", etag(stored.version)),
         ("Last-Modified", http_date(stored.updated)),
-        ("Location" if status == 201 else "Content-Location", place),
+        ("Location" if status == 201 or change.located else "Content-Location", place),
     ]
     wanted = returns(request)
     if wanted == "OperationOutcome":
@@ -101,13 +103,17 @@ def checked(resource: dict[str, Any], type: str, context: Context) -> dict[str, 
     return resource
 
 
-def prepared(resource: dict[str, Any], id: str, context: Context) -> Prepared:
-    """The (checked) resource as ``id``, ready to be put."""
-    return prepare(resource, id, context.extractor)
+def prepared(resource: dict[str, Any], id: str | None, context: Context) -> Prepared:
+    """The (checked) resource as ``id``, or as a new id, ready to be put."""
+    ready = prepare(resource, id or context.new_id(), context.extractor)
+    ready.fresh = not id
+    return ready
 
 
 def put(transaction: Transaction, ready: Prepared, current: Stored | None, method: str, context: Context) -> Stored:
     """Write ``ready`` over ``current``, unless the settings say that no change makes no version."""
+    if current is not None and current.body is not None and register.registers(ready.type, context.access):
+        ready = register.amended(transaction, ready, current, context)
     if context.settings.skip_unchanged and current is not None and current.body is not None:
         before, after = parse(current.body), parse(ready.template.replace(b"\x01", b'""').replace(b"\x02", b'""'))
         for resource in (before, after):

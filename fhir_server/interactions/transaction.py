@@ -108,6 +108,7 @@ def prepare_steps(made: Plan, stored: Mapping[str, frozenset[str]], context: Con
     extractor = context.extractor
     for step in writing:
         step.prepared = prepare(step.entry.resource or {}, step.id, extractor)
+        step.prepared.fresh = step.id == step.fresh
     for step in made.steps:
         if step.method == "PATCH":
             step.work = _at(step.entry, _patch_plan, step, context)
@@ -263,7 +264,7 @@ def _prepared(step: Step) -> Prepared:
 def _check_path(entry: Entry, outer: Request, context: Context) -> None:
     """A read that no state of the store could answer fails the transaction: nothing there, no such parameter."""
     request = request_of(entry, outer)
-    if context.routes.find(request) in (search_type, search_system):
+    if context.routes.find(request).handler in (search_type, search_system):
         pairs = without(request.query, "_format", "_pretty")
         tolerant = lenient(request, context.settings.handling)
         read_search((request.type,) if request.type else (), pairs, context, request.base_url, tolerant)

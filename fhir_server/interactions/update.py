@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#cond
 
 from __future__ import annotations
 
+from typing import Any
+
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Conflict
 from fhir_server.http.conditional import check_if_match, check_if_none_match
@@ -13,6 +15,8 @@ from fhir_server.interactions import binary
 from fhir_server.interactions.change import Change, Work, carry_out, check_id, checked, prepared, put
 from fhir_server.interactions.criteria import criteria, only_match
 from fhir_server.interactions.integrity import check_references
+from fhir_server.records import register
+from fhir_server.search.tree import Query
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 
 
@@ -63,8 +67,24 @@ def conditional_plan(request: Request, context: Context) -> Work:
                 f"{request.type}.id",
                 code="value",
             )
-        id = found.id if found is not None else named or context.new_id()
+        id = found.id if found is not None else named
         return _replace(transaction, prepared(resource, id, context), request, context)
+
+    if register.registers(request.type, context.access):
+        return _feed(resource, condition, work, request, context)
+    return work
+
+
+def _feed(resource: dict[str, Any], condition: Query, usual: Work, request: Request, context: Context) -> Work:
+    """The write by which an institution feeds a person under its own identifier (IHE PIXm ITI-104)."""
+    patient = register.incoming(resource, context)
+
+    def work(transaction: Transaction) -> Change:
+        found = only_match(transaction, "Patient", condition)
+        if found is not None and found.custodian == context.access.party:
+            return usual(transaction)
+        check_if_match(request, found)
+        return Change(*register.fed(patient, found, transaction, context), located=found is None)
 
     return work
 

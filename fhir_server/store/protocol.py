@@ -103,7 +103,12 @@ class HistoryPage:
 
 
 class Transaction(Protocol):
-    """What a write function may do. It runs in the writer's thread: no waiting, no network."""
+    """What a write function may do. It runs in the writer's thread: no waiting, no network.
+
+    ``access``: on whose behalf; the server's own steps within a client's write change it for their while.
+    """
+
+    access: Access
 
     def read(self, type: str, id: str) -> Stored | None:
         """The current version (deleted ones too), or None; sees the writes before it."""
@@ -123,6 +128,17 @@ class Transaction(Protocol):
 
     def delete(self, type: str, id: str) -> Stored | None:
         """Mark as deleted; None when there is nothing (or it is deleted already)."""
+        ...
+
+    def alias(self, source: str, target: str) -> None:
+        """Lead the Patient ``source`` (id) to ``target``: what belongs to it is found, and judged, in the other's file.
+
+        Raises Conflict where that would lead in a circle, Forbidden under a restricted access.
+        """
+        ...
+
+    def unalias(self, source: str) -> None:
+        """Undo ``alias``: each resource is in the file of the Patient that it names again."""
         ...
 
     def once(self, name: str) -> bool:

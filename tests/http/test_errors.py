@@ -14,7 +14,7 @@ from consent import Access
 from fhir_server.app import open_context
 from fhir_server.errors import Unprocessable
 from fhir_server.http.errors import error_response
-from fhir_server.http.shell import Application
+from fhir_server.http.shell import Application, Started
 from fhir_server.settings import Settings
 from profiles.issues import Issue
 
@@ -46,7 +46,7 @@ def broken(tmp_path: Path) -> Application:
     table = context.routes
     routes = tuple(replace(route, handler=fail) for route in table.routes)
     failing = replace(context, routes=type(table)(table.resource_types, routes, ()))
-    application = Application(settings, lambda: failing, everything=True)
+    application = Application(settings, lambda: Started(failing, None, None, context.store.close))
     application._open()
     return application
 

@@ -37,7 +37,7 @@ class Granting:
         type_ = resource["resourceType"]
         if type_ in GRANTING:
             self._forget("grants", lid)
-            facts = Facts(custodian=custodian, trusted=trusted, now=now, born=self.born)
+            facts = Facts(custodian=custodian, trusted=trusted, now=now, born=self.born, alliance=self.alliance)
             rows = []
             for n, g in enumerate(grants_of(resource, facts)):
                 grantee = 0 if g.grantee == EVERYONE else self._of(g.grantee)
@@ -81,6 +81,13 @@ class Granting:
             "SELECT born FROM person WHERE pat=?", (self._lid("Patient", patient),)
         ).fetchone()
         return None if row is None else _last_day(row[0])
+
+    def alliance(self, reference: str) -> bool:
+        """Whether the reference is to an Organization that others are affiliated to."""
+        if not reference.startswith("Organization/"):
+            return False
+        found = self._connection.execute("SELECT 1 FROM member WHERE grantee=? LIMIT 1", (self._of(reference),))
+        return found.fetchone() is not None
 
     def guarding(self, patient: int) -> list[int]:
         """The resources (lids) whose rules depend on the date of birth of this person."""

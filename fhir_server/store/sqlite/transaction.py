@@ -193,6 +193,8 @@ class SqliteTransaction:
     def delete(self, type: str, id: str) -> Stored | None:
         """Write a deletion; None when there is nothing to delete, or nothing that may be known."""
         t = self.names.type(type)
+        if not self.access.allows("d", type):
+            raise Forbidden(f"No scope of this token gives 'd' on {type}")
         self._flush_versions()
         row = self._connection.execute(
             "SELECT r.rid, r.body IS NULL FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?", (id, t)
@@ -255,15 +257,16 @@ class SqliteTransaction:
 
     def _may_replace(self, prepared: Prepared, t: int) -> None:
         """Refuse to write over what is not the requester's own; what it may not see looks absent."""
+        letter = "c" if prepared.fresh else "u"
+        if not self.access.allows(letter, prepared.type):
+            raise Forbidden(f"No scope of this token gives '{letter}' on {prepared.type}")
+        if prepared.fresh:
+            return
         self._flush_versions()
         row = self._connection.execute("SELECT cur FROM ent WHERE id=? AND t=?", (prepared.id, t)).fetchone()
         if row is None or row[0] == 0:
             # The id of something new is given here: whether one is taken must not be learnt by trying.
-            if not prepared.fresh:
-                raise NotFound(f"There is no {prepared.type}/{prepared.id}")
-            if not self.access.allows("c", prepared.type):
-                raise Forbidden(f"The token's scopes do not let you create {prepared.type}")
-            return
+            raise NotFound(f"There is no {prepared.type}/{prepared.id}")
         if not self._visible(row[0], "u"):
             raise NotFound(f"There is no {prepared.type}/{prepared.id}")
         self._own(row[0], "u", prepared.type)
