@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -25,6 +27,7 @@ from fhir_server.auth.remote_keys import RemoteKeys, Unavailable
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS384", "ES384", "ES256", "RS256")
 LONGEST_SECONDS = 300
+_CURVES = {"P-256": "ES256", "P-384": "ES384"}
 SKEW_SECONDS = 30  # how far the clocks of two machines may differ
 _LONGEST_TEXT, _LONGEST_JTI = 16 * 1024, 256
 
@@ -166,3 +169,24 @@ def claimed_client(proof: Proof) -> str:
     except OAuthError:
         return ""
     return (basic[0] if basic else proof.form.get("client_id", ""))[:64]
+
+
+def signed_assertion(client: str, private: dict[str, Any], audience: str, seconds: float) -> str:
+    """An assertion of ``client`` signed with its private key (JWK), good for ``seconds``; what a client itself does.
+
+    Raises ValueError where the key is none that we take.
+    """
+    try:
+        key: RSAKey | ECKey = RSAKey.import_key(private) if private.get("kty") == "RSA" else ECKey.import_key(private)
+        algorithm = private.get("alg") or ("RS384" if isinstance(key, RSAKey) else _CURVES[str(private.get("crv"))])
+        claims = {
+            "iss": client,
+            "sub": client,
+            "aud": audience,
+            "exp": int(time.time() + seconds),
+            "jti": secrets.token_urlsafe(16),
+        }
+        header = {"alg": algorithm, "kid": key.kid or key.thumbprint(), "typ": "JWT"}
+        return jwt.encode(header, claims, key, algorithms=ALGORITHMS)
+    except (JoseError, KeyError, TypeError, AttributeError):
+        raise ValueError("this is no private key for RS384, ES384, ES256 or RS256") from None
