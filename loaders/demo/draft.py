@@ -53,6 +53,7 @@ class Draft:
     usual: dict[str, float] = field(default_factory=dict)  # where this person's measurements lie when well
     allergy: str = ""
     traits: set[str] = field(default_factory=set)
+    summaries: list[tuple[str, str]] = field(default_factory=list)  # of Consents: id, what it means
 
     @property
     def subject(self) -> Resource:

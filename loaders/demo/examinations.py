@@ -6,7 +6,7 @@ import math
 import uuid
 from functools import lru_cache
 
-from loaders.demo import catalogue, identity
+from loaders.demo import catalogue, identity, referrals
 from loaders.demo.catalogue import ECGS, FILMS, LOINC, Film
 from loaders.demo.draft import SERVICE, Draft, Resource, Visit, codeable, organization, physician
 from loaders.demo.laboratory import observation, quantity
@@ -29,14 +29,21 @@ def _uid(*parts: object) -> str:
     return f"2.25.{uuid.uuid5(_SPACE, '/'.join(map(str, parts))).int}"
 
 
-def film(draft: Draft, seen: Visit, reason: str, reader: Visit | None = None) -> str:
-    """An imaging study taken at the visit and its report; ``reader``: the visit (elsewhere) of those who read it."""
+def film(draft: Draft, seen: Visit, reason: str) -> str:
+    """An imaging study taken at the visit and its report; a township's is read at the county hospital."""
     choices = FILMS.get(reason) or FILMS[""]
     # A township hospital has an X-ray room and an ultrasound machine.
     usual = [f for f in choices if seen.place.level == "county" or f.modality in ("DX", "US")]
     kind = draft.random.choice(usual or [FILMS[""][0]])
     study = _study(draft, seen, kind)
-    return _film_report(draft, reader or seen, seen, kind, study)
+    return _film_report(draft, _reader(draft, seen, "imaging", f"{kind.name}远程诊断", [study]), seen, kind, study)
+
+
+def _reader(draft: Draft, seen: Visit, department: str, what: str, documents: list[str]) -> Visit:
+    """Who reads what was taken at the visit: the county hospital, asked for its diagnosis where it was elsewhere."""
+    if seen.place.level == "county":
+        return seen
+    return referrals.remote_diagnosis(draft, seen, department, what, documents)
 
 
 def _study(draft: Draft, seen: Visit, kind: Film) -> str:
@@ -166,8 +173,8 @@ def _sampled(rate: int, fibrillation: bool) -> list[Resource]:
     ]
 
 
-def electrocardiogram(draft: Draft, seen: Visit, reader: Visit | None = None) -> str:
-    """A 12-lead electrocardiogram with its measurements, taken at the visit; ``reader`` as for films."""
+def electrocardiogram(draft: Draft, seen: Visit) -> str:
+    """A 12-lead electrocardiogram with its measurements, taken at the visit; read as films are."""
     trait = next((t for t in ("heart", "hypertension") if draft.has(t)), "")
     acronym, text, low, high, pr, qrs, qtc = draft.random.choice(ECGS[trait] + ECGS[""][:1])
     rate = draft.random.randint(low, high)
@@ -195,7 +202,7 @@ def electrocardiogram(draft: Draft, seen: Visit, reader: Visit | None = None) ->
             ]
         },
     )
-    by = reader or seen
+    by = _reader(draft, seen, "ecg", "心电图远程诊断", [wave, found])
     return draft.record(
         by,
         "rep",

@@ -74,6 +74,9 @@ _PASSING: tuple[_Passing, ...] = (
 )
 
 
+_NOTIFIABLE = frozenset({"B18.1", "B08.4"})  # what is reported to disease control, of those above
+
+
 def _place(draft: Draft, grave: float = 0.0) -> Institution:
     """Where one goes: minor things to the village, the graver ones further up."""
     if draft.random.random() < 0.07:
@@ -115,21 +118,14 @@ def _finding(draft: Draft, disease: Chronic) -> str:
     for panel in disease.panels:
         laboratory.panel(draft, seen, panel)
     if disease.film:
-        _filmed(draft, seen, disease.code)
+        examinations.film(draft, seen, disease.code)
     if disease.ecg:
-        examinations.electrocardiogram(draft, seen, _reader(draft, seen, "ecg", "心电图远程诊断"))
+        examinations.electrocardiogram(draft, seen)
+    if disease.code in _NOTIFIABLE:
+        referrals.report(draft, seen, disease.name, [problem])
     for code in disease.medicines:
         prescribe(draft, seen, code, problem, 28)
     return problem
-
-
-def _reader(draft: Draft, seen: Visit, department: str, what: str) -> Visit | None:
-    """Who reads what was taken: the county hospital for the others, asked by a diagnosis request."""
-    return None if seen.place.level == "county" else referrals.remote_diagnosis(draft, seen, department, what)
-
-
-def _filmed(draft: Draft, seen: Visit, reason: str) -> None:
-    examinations.film(draft, seen, reason, _reader(draft, seen, "imaging", "影像远程诊断"))
 
 
 def _follow_up(draft: Draft, disease: Chronic, problems: dict[str, str]) -> None:
@@ -165,6 +161,8 @@ def _episode(draft: Draft, disease: _Passing, day: date) -> None:
     laboratory.vitals(draft, seen, 2, fever=disease.fever)
     if disease.medicines:
         prescribe(draft, seen, draft.random.choice(disease.medicines), problem, 5)
+    if disease.code in _NOTIFIABLE and place.level != "village":
+        referrals.report(draft, seen, disease.name, [problem])
     if place.level == "village":
         return
     if disease.fever or disease.code in ("D50.9", "N39.0"):
@@ -173,7 +171,7 @@ def _episode(draft: Draft, disease: _Passing, day: date) -> None:
     if disease.fever:
         laboratory.measured(draft, seen, "laboratory", catalogue.C_REACTIVE, 2.0)
     if disease.code in ("J18.9", "M51.2", "E04.1"):
-        _filmed(draft, seen, disease.code)
+        examinations.film(draft, seen, disease.code)
 
 
 # From which age on, of which sex an operation is met, in the order of catalogue.OPERATIONS.
@@ -227,7 +225,7 @@ def _cancer(draft: Draft) -> None:
     woman = draft.person.female
     code, name = ("C50.9", "乳腺恶性肿瘤") if woman else ("C16.9", "胃恶性肿瘤")
     day = draft.day(150, 500)
-    referral = referrals.up(draft, day - timedelta(days=4), name + "可疑", "surgery")
+    referral = referrals.up(draft, day - timedelta(days=4), name + "可疑")
     stay = visit(draft, draft.hospital, day, name, department="surgery", kind="IMP", days=12, based_on=referral)
     problem = condition(draft, stay, code, name, day)
     examinations.film(draft, stay, code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 
-from consent.vocabulary import GUARDIAN_PERSON
+from consent.vocabulary import GUARDIAN_PERSON, LEGAL_BASIS
 from loaders.demo import catalogue, identity
 from loaders.demo.county import COUNTY, Institution, practitioners_of
 from loaders.demo.draft import ZONE, Draft, Resource, organization
@@ -151,6 +151,8 @@ def guardians(draft: Draft, found: list[Person]) -> None:
             "gender": "female" if guardian.female else "male",
         }
         adult = draft.person.age >= 18
+        if adult:  # appointed for one without capacity (民法典 28)
+            resource["extension"].append({"url": LEGAL_BASIS, "valueCode": "STATUTORY"})
         start = draft.person.born if not adult else draft.person.last - timedelta(days=600)
         resource["period"] = {"start": start.isoformat()}
         draft.written.append((f"Organization/{draft.township.id}", resource))

@@ -14,10 +14,14 @@ from loaders.demo.people import Person, person
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A resident's file: who it is about, and (custodian reference, resource) with the Patient first."""
+    """A resident's file: who it is about, and (custodian reference, resource) with the Patient first.
+
+    ``consents``: id and meaning in Chinese of the Consents in it.
+    """
 
     person: Person
     written: tuple[tuple[str, Resource], ...]
+    consents: tuple[tuple[str, str], ...] = ()
 
     def parts(self) -> dict[str, list[Resource]]:
         """The resources by custodian, that of the Patient first."""
@@ -72,7 +76,7 @@ def resident_file(number: int, seed: int, places: list[Institution]) -> File:
     acting = [person(guardian, seed, len(clinics)) for guardian in one.guardians]
     registration.guardians(draft, acting)
     consents.given(draft, acting)
-    return File(one, (first, *draft.written))
+    return File(one, (first, *draft.written), tuple(draft.summaries))
 
 
 def _elsewhere(number: int, home: Institution, places: list[Institution]) -> Institution:

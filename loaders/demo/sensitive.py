@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 
-from loaders.demo import catalogue, examinations, illness, laboratory
+from loaders.demo import catalogue, examinations, illness, laboratory, referrals
 from loaders.demo.catalogue import LOINC
 from loaders.demo.county import CDC, offices
 from loaders.demo.draft import Draft, Visit, codeable, condition, organization, visit
@@ -38,10 +38,19 @@ def _problem(
     return seen
 
 
+def _reason(draft: Draft, code: str) -> str:
+    """The Condition of that code."""
+    for _, resource in draft.written:
+        if resource["resourceType"] == "Condition" and resource["code"]["coding"][0]["code"] == code:
+            return f"Condition/{resource['id']}"
+    raise LookupError(f"no Condition {code}")
+
+
 def _hiv(draft: Draft) -> None:
     labels = ("HIV",)
     seen = _problem(draft, "B24", "人类免疫缺陷病毒病", "infection", labels, ("J05AR13",), 4)
-    laboratory.presence(draft, seen[0], "56888-1", "HIV抗原抗体", True, labels)
+    found_by = laboratory.presence(draft, seen[0], "56888-1", "HIV抗原抗体", True, labels)
+    referrals.report(draft, seen[0], "艾滋病", [_reason(draft, "B24"), found_by])
     for here in seen:
         found = [
             laboratory.measured(draft, here, "laboratory", item, labels=labels)
@@ -136,13 +145,15 @@ def _alcohol(draft: Draft) -> None:
 
 def _syphilis(draft: Draft) -> None:
     seen = _problem(draft, "A53.0", "潜伏梅毒", "infection", ("STD",), ("J01CE08",), 2)
-    laboratory.presence(draft, seen[0], "24110-9", "梅毒螺旋体抗体", True, ("STD",))
+    found_by = laboratory.presence(draft, seen[0], "24110-9", "梅毒螺旋体抗体", True, ("STD",))
+    referrals.report(draft, seen[0], "梅毒", [_reason(draft, "A53.0"), found_by])
 
 
 def _tuberculosis(draft: Draft) -> None:
     # Notifiable, not withheld: no label.
     seen = _problem(draft, "A15.0", "肺结核（痰涂片阳性）", "infection", (), ("J04AC01",), 3)
-    examinations.film(draft, seen[0], "A15.0")
+    shown_by = examinations.film(draft, seen[0], "A15.0")
+    referrals.report(draft, seen[0], "肺结核", [_reason(draft, "A15.0"), shown_by])
 
 
 def _gene(draft: Draft) -> None:
