@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consent.references import listed, reference_of
-from consent.vocabulary import RECORD_CLASS, RecordClass
+from consent.vocabulary import RECORD_CLASS, STEWARDSHIP, TASK_KIND, RecordClass
 
 Resource = Mapping[str, Any]
 
@@ -149,12 +149,20 @@ def class_of(resource: Resource) -> RecordClass:
     if rule is not None:
         return _by_category(resource, *rule)
     found = CLASS_OF_TYPE.get(type, _C.OTHER)
+    if type == "Task" and _stewardship(resource):
+        return _C.IDENTITY
     if type in _SHARED_UNLESS:
         found = _shared_unless(type, resource)
     if found is _C.SHARED and "contained" in resource:
         inside = all(class_of(item) is _C.SHARED for item in resource["contained"])
         return found if inside else _C.OTHER
     return found
+
+
+def _stewardship(resource: Resource) -> bool:
+    """Whether a Task is about who somebody is: a question to the stewards of the person index."""
+    codings = resource.get("code", {}).get("coding", ())
+    return any(c.get("system") == TASK_KIND and c.get("code") in STEWARDSHIP for c in codings)
 
 
 def _by_category(resource: Resource, elements: tuple[str, ...], default: RecordClass) -> RecordClass:

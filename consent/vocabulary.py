@@ -13,6 +13,7 @@ RECORD_CLASS = "urn:yidang:record-class"
 ROLE = "urn:yidang:role"
 CONSENT_KIND = "urn:yidang:consent-kind"
 TASK_KIND = "urn:yidang:task-kind"
+STEWARDSHIP = frozenset({"duplicate-review", "demographic-review"})  # TASK_KIND codes of the person index
 TEAM_KIND = "urn:yidang:care-team-kind"
 PURPOSE = "urn:yidang:purpose"
 LEGAL_BASIS = "urn:yidang:legal-basis"

@@ -26,6 +26,8 @@ class Settings:
     ``skip_unchanged``: an update that changes nothing makes no new version.
     ``referential_integrity``: references to resources that are not in the store are refused.
     ``handling``: what becomes of unknown search parameters without a Prefer header (strict, lenient).
+    ``identity_numbers``: what becomes of an institution's Patient with a malformed identity number (strict: 422,
+    lenient: kept as it is, and never taken for sure).
     ``cors_origin``: the Access-Control-Allow-Origin sent ('' sends none).
     ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
     ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
@@ -50,6 +52,7 @@ class Settings:
     skip_unchanged: bool = False
     referential_integrity: bool = False
     handling: str = "strict"
+    identity_numbers: str = "strict"
     cors_origin: str = "*"
     compress_from: int = 1400
     thread_from: int = 64 * 1024
@@ -91,4 +94,6 @@ def settings_from(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     settings = Settings(**values)
     if settings.handling not in {"strict", "lenient"}:
         raise ValueError(f"YIDANG_HANDLING must be strict or lenient, not '{settings.handling}'")
+    if settings.identity_numbers not in {"strict", "lenient"}:
+        raise ValueError(f"YIDANG_IDENTITY_NUMBERS must be strict or lenient, not '{settings.identity_numbers}'")
     return settings

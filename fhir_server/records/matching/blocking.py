@@ -31,10 +31,15 @@ def searches(person: Person) -> Iterator[Pairs]:
         yield [("name", names), *([("birthdate", years)] if years else [])]
         if len(person.born) == 10 and not name.latin and (surname := name.reading[0]):
             yield [("birthdate", person.born), ("name", escaped(surname))]
-    if len(person.born) == 10 and person.sex and (not person.names or person.names[0].temporary):
+    if len(person.born) == 10 and person.sex and _newborn(person):
         yield [("birthdate", person.born), ("gender", person.sex)]
     for number in sorted(person.phones)[:3]:
         yield [("phone", escaped(number))]
+
+
+def _newborn(person: Person) -> bool:
+    """Whether the name may be another one than on the other record: none yet, or just given."""
+    return person.mother is not None or not person.names or person.names[0].temporary
 
 
 def escaped(value: str) -> str:
@@ -64,7 +69,7 @@ def keys(person: Person) -> Iterator[tuple[str, ...]]:
             yield ("name", form, year)
         if len(person.born) == 10:
             yield ("born", person.born, name.reading[0])
-    if len(person.born) == 10 and (not person.names or person.names[0].temporary):
+    if len(person.born) == 10 and _newborn(person):
         yield ("born", person.born, person.sex)
     for phone in person.phones:
         yield ("phone", phone)
