@@ -5,19 +5,29 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from fastapi import FastAPI
 
 from consent import Access
+from fhir_server.audit.current import FOLDER, Auditor, hidden_in
+from fhir_server.audit.event import MINOR, SUCCESS, Event, Who, who
+from fhir_server.audit.mask import harmless, masker
+from fhir_server.audit.watched import WatchedStore
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.verify import Authenticator
+from fhir_server.auth.web import Notice
+from fhir_server.auth.web import router as auth_router
 from fhir_server.context import Context
 from fhir_server.http.admission import Admission
 from fhir_server.http.shell import Application, Started
 from fhir_server.http.table import routes
 from fhir_server.search.extract import Extractor
+from fhir_server.secrets import MasterKey
 from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
+from fhir_server.store.sqlite.writer import Witness
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -37,11 +47,16 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def open_context(settings: Settings, access: Access) -> Context:
+def open_context(settings: Settings, access: Access, master: MasterKey | None = None) -> Context:
     """The context on the store in ``settings.data``, on whose behalf ``access`` says; close its store at the end.
 
+    ``master``: the master key (default: as the settings of the environment say).
     Raises ValueError when the data are of another layout.
     """
+    return _context(settings, access, master or MasterKey.open(settings.data), lambda: None)
+
+
+def _context(settings: Settings, access: Access, master: MasterKey, witness: Callable[[], Witness | None]) -> Context:
     definitions = load()
     extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
     return Context(
@@ -53,6 +68,8 @@ def open_context(settings: Settings, access: Access) -> Context:
             search_seconds=settings.search_seconds,
             keep_seconds=settings.page_seconds,
             include_max=settings.include_max,
+            witness=witness,
+            master=master,
         ),
         definitions=definitions,
         extractor=extractor,
@@ -80,22 +97,46 @@ def application(settings: Settings) -> Application:
 def _start(settings: Settings) -> Started:
     if settings.open:
         context = _settled(open_context(settings, Access.everything("development mode (--open)")))
-        return Started(context, None, None, context.store.close)
-    context = _settled(open_context(settings, Access("no access token")))
-    auth_file = AuthFile.open(settings.data)
+        return Started(context, context.store.close)
+    master = MasterKey.open(settings.data)
+    mask = masker(harmless(load()), master.derive("audit mask"))
+    auditor = Auditor(settings.data / FOLDER, mask, clock=wall_clock, anchor_key=master.derive("audit anchor"))
+    context = _settled(_context(settings, Access("no access token"), master, auditor.witness))
+    store = context.store
+    assert isinstance(store, SqliteStore)
+    auditor.granted, auditor.hidden = store.granted, hidden_in(store)
+    auditor.attach(store)
+    auth_file = AuthFile.open(settings.data, master)
     tokens = Authenticator(auth_file, settings)
 
     def close() -> None:
+        auditor.close()
         tokens.close()
         auth_file.close()
-        context.store.close()
+        store.close()
 
-    return Started(context, Admission(tokens), beside(auth_file, context), close)
+    watched = replace(context, store=WatchedStore(store))
+    return Started(watched, close, Admission(tokens), auditor, _beside(auth_file, watched, auditor))
 
 
-def beside(auth_file: AuthFile, context: Context) -> FastAPI:
+def _beside(auth_file: AuthFile, context: Context, auditor: Auditor) -> FastAPI:
     """The application of every path outside the FHIR base: sign-in, tokens, and what goes with them."""
+
+    def note(notice: Notice) -> None:
+        auditor.record_now(
+            Event(
+                context.clock(),
+                notice.kind,
+                "E",
+                MINOR if notice.kind.startswith("refused") else SUCCESS,
+                who=who(notice.requester) if notice.requester else Who(client=notice.client),
+                address=notice.address,
+                detail=notice.detail,
+            )
+        )
+
     app = FastAPI(title="Yidang", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(auth_router(auth_file, context.settings, note=note))
     return app
 
 

@@ -89,7 +89,7 @@ class Auditor:
         self.folder = folder
         self._mask = mask
         self._clock = clock
-        self._granted = granted
+        self.granted = granted
         self.hidden = hidden
         self._anchor_key = anchor_key
         self._anchor_file = anchor_file or folder / anchors.FILE
@@ -151,7 +151,7 @@ class Auditor:
             denied = ""
         if stored is not None and not exchange.written and stored not in exchange.seen:
             exchange.seen.append(stored)
-        return shown(exchange, status, self._mask, self._granted, denied)
+        return shown(exchange, status, self._mask, self.granted, denied)
 
     def _unauthorized(self, exchange: Exchange) -> Event | None:
         """The entry of a refusal for want of a token; a flood of them is counted, not written one by one."""
@@ -189,7 +189,7 @@ class Auditor:
             0,
             200,
             who(requester),
-            bases_of(access, (stored,), self._granted),
+            bases_of(access, (stored,), self.granted),
             tuple(gathered.patients),
             tuple(gathered.custodians),
             tuple(gathered.items),

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from consent import Access
+from fhir_server.audit.exchange import entry_asked
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Forbidden
 from fhir_server.http.exchange import Pairs, Request, Response
@@ -72,6 +73,7 @@ def entry_request(
 async def dispatch(request: Request, context: Context) -> Response:
     """Run the interaction of ``request``, if a scope of the requester gives it. Refusals are raised as FhirError."""
     found = context.routes.find(request)
+    entry_asked(request)
     access = context.access
     if not access.unrestricted:
         check_scopes(found.letters, request, access)

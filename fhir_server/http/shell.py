@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from fhir_server.audit.current import Auditor
+from fhir_server.audit.event import who
+from fhir_server.audit.exchange import Exchange
 from fhir_server.context import Context
 from fhir_server.errors import (
     BadRequest,
@@ -80,16 +83,17 @@ class Disconnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What serves: the context of requests; who admits them (None: everybody, the development mode).
+    """What serves: the context of requests; ``close`` ends it.
 
+    ``admission`` admits requests (None: everybody, the development mode), ``auditor`` has them on record,
     ``beside`` is the ASGI application of every path outside the FHIR base (sign-in, tokens, health code).
-    ``close`` ends it all.
     """
 
     context: Context
-    admission: Admission | None
-    beside: Beside | None
     close: Callable[[], None]
+    admission: Admission | None = None
+    auditor: Auditor | None = None
+    beside: Beside | None = None
 
 
 class Application:
@@ -163,6 +167,8 @@ class Application:
         request = Request(method, (), [], headers, b"", "", correlation)
         format: Format | None = None
         pretty = False
+        auditor = self._started.auditor if self._started is not None and scope["path"] != "/healthz" else None
+        exchange = None if auditor is None else auditor.begin(request, None, _address(scope))
         try:
             if scope["path"] == "/healthz":
                 response, format = _health(request), JSON
@@ -174,13 +180,18 @@ class Application:
                     if method == "POST" and request.body and request.segments[-1:] == ("_search",):
                         _take_form(request)
                         format, pretty = _shape(request)
-                response = await self._answer(request)
+                response = await self._answer(request, exchange)
         except Disconnected:
             return
         except Exception as error:
             response = self._refused(error, request)
             format = format or _understood(request)
         rendered = await self._rendered(response, request, format or JSON, pretty)
+        if auditor is not None and exchange is not None:
+            try:
+                await auditor.finish(exchange, rendered.status, response.stored)
+            except Exception as error:  # what cannot be put on record is not given out
+                rendered = render(self._refused(error, request), request, self._settings)
         if self._access_log is not None and self._context is not None:
             shape = self._context.routes.described(request) if request.base_url else "(outside the base)"
             self._access_log(request, shape, rendered.status, started)
@@ -289,7 +300,7 @@ class Application:
             return body
         return await asyncio.to_thread(decompressed, body, encoding, limit)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, exchange: Exchange | None) -> Response:
         context = self._context
         if context is None:
             raise RuntimeError("the server has not started")
@@ -298,7 +309,10 @@ class Application:
         admission = self._started.admission if self._started is not None else None
         if admission is None or request.segments in _WITHOUT_TOKEN:
             return await dispatch(request, context)
-        return await dispatch(request, admission.admit(request, context))
+        admitted = admission.admit(request, context)
+        if exchange is not None:
+            exchange.who, exchange.access = who(admitted.requester), admitted.access
+        return await dispatch(request, admitted)
 
     def _refused(self, error: Exception, request: Request) -> Response:
         where = request.method
@@ -323,6 +337,12 @@ class Application:
             return render(response, request, self._settings, format, pretty)
         except Exception as error:  # what is stored has no form in this format: say so in one that always has
             return render(self._refused(error, request), request, self._settings)
+
+
+def _address(scope: Scope) -> str:
+    """Where the request comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _is_beside(path: str) -> bool:

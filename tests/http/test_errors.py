@@ -46,7 +46,7 @@ def broken(tmp_path: Path) -> Application:
     table = context.routes
     routes = tuple(replace(route, handler=fail) for route in table.routes)
     failing = replace(context, routes=type(table)(table.resource_types, routes, ()))
-    application = Application(settings, lambda: Started(failing, None, None, context.store.close))
+    application = Application(settings, lambda: Started(failing, context.store.close))
     application._open()
     return application
 

@@ -226,6 +226,16 @@ class Gate:
         args = (*rules.args, rid, *within.args)
         return [(kind, src) for _, kind, src in self._connection.execute(sql.text, args)]
 
+    def kinds(self, patient: str) -> tuple[str, ...]:
+        """The kinds of permits now in force for the requester in the file of this Patient (id)."""
+        access = self.access
+        if access.unrestricted or not self.grantees.named:
+            return ()
+        sql = Sql("SELECT DISTINCT g.kind FROM grants g WHERE g.pat=? AND ", (self.lid(f"Patient/{patient}"),))
+        sql = sql + self.grantees.of("g", everyone=False) + f" AND g.permit=1 AND g.purposes&{int(access.purpose)}"
+        sql = sql + Sql(" AND g.low<=? AND g.high>? ORDER BY 1", (access.now, access.now))
+        return tuple(kind for (kind,) in self._connection.execute(sql.text, sql.args))
+
     def _one(self, rid: int, condition: Sql) -> object:
         if condition == FALSE:
             return None

@@ -95,3 +95,7 @@ class Reading:
         """Kind and source (``Type/id``) of each rule that opens the version ``sequence``."""
         found = self._gate(access, "r").rules(sequence)
         return [(kind, self._versions.reference(src)) for kind, src in found]
+
+    def granted(self, access: Access, patient: str) -> tuple[str, ...]:
+        """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
+        return self._gate(access, "r").kinds(patient)

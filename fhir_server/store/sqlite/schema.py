@@ -58,6 +58,7 @@ CREATE INDEX grants_grantee ON grants(grantee);
 CREATE TABLE member(party INTEGER, grantee INTEGER, src INTEGER, n INTEGER, low INTEGER, high INTEGER,
   PRIMARY KEY(party, grantee, src, n)) WITHOUT ROWID;
 CREATE INDEX member_src ON member(src);
+CREATE INDEX member_grantee ON member(grantee);
 CREATE TABLE person(pat INTEGER PRIMARY KEY, born TEXT, adult INTEGER);
 CREATE TABLE alias(lid INTEGER PRIMARY KEY, target INTEGER NOT NULL);
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);

@@ -277,9 +277,13 @@ class SqliteStore:
         run = self._reader().reading.connection.execute
         return run("SELECT seq, entry FROM outbox ORDER BY seq LIMIT ?", (limit,)).fetchall()
 
-    async def forget_outbox(self, upto: int) -> None:
-        """Drop the audit entries up to ``upto``: they are in the chain."""
-        await self.write(lambda _: self._writing.execute("DELETE FROM outbox WHERE seq<=?", (upto,)), _OUTBOX)
+    def forget_outbox(self, upto: int) -> None:
+        """Drop the audit entries up to ``upto``: they are in the chain. Not from an event loop."""
+        self.write_now(lambda _: self._writing.execute("DELETE FROM outbox WHERE seq<=?", (upto,)), _OUTBOX)
+
+    def granted(self, access: Access, patient: str) -> tuple[str, ...]:
+        """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
+        return self._reader().reading.granted(access, patient)
 
     # -- care ----------------------------------------------------------------------------------
 
