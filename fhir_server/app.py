@@ -116,7 +116,7 @@ def _start(settings: Settings) -> Started:
         store.close()
 
     watched = replace(context, store=WatchedStore(store))
-    return Started(watched, close, Admission(tokens), auditor, _beside(auth_file, watched, auditor))
+    return Started(watched, close, Admission(tokens, context.validator), auditor, _beside(auth_file, watched, auditor))
 
 
 def _beside(auth_file: AuthFile, context: Context, auditor: Auditor) -> FastAPI:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from consent import Requester, Scope
+from consent.check import check as consent_check
 from consent.policy import access_for
-from fhir_server.context import Context
+from fhir_server.context import Checker, Context
 from fhir_server.errors import FhirError
 from fhir_server.http.exchange import Request
 from fhir_server.interactions.criteria import criteria
+from profiles.issues import Issue
 
 _MOST_SCOPES = 10_000
 
@@ -24,11 +26,26 @@ class Tokens(Protocol):
         ...
 
 
+class Checks:
+    """The validation of what a client writes: FHIR's rules, and what the alliance demands of Consents."""
+
+    def __init__(self, rules: Checker) -> None:
+        self._rules = rules
+
+    def check(self, resource: dict[str, Any]) -> list[Issue]:
+        """The findings; none when the resource is valid."""
+        found = self._rules.check(resource)
+        if not found and resource.get("resourceType") == "Consent":
+            found = consent_check(resource)
+        return found
+
+
 class Admission:
     """Admits requests: each gets a context of its own, with the Access of its requester."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, rules: Checker) -> None:
         self._tokens = tokens
+        self._checks = Checks(rules)
         self._constraints: dict[Scope, Mapping[str, object]] = {}
 
     def admit(self, request: Request, context: Context) -> Context:
@@ -39,7 +56,7 @@ class Admission:
         conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
         if conditions:
             access = replace(access, conditions=conditions)
-        return replace(context, access=access, requester=requester)
+        return replace(context, access=access, requester=requester, validator=self._checks)
 
     def _constraint(self, scope: Scope, context: Context) -> Mapping[str, object]:
         """The search constraint of a scope, by type; nothing (so the scope is closed) where it is not understood."""

@@ -116,7 +116,7 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
         "rest": [
             {
                 "mode": "server",
-                "security": _security(context),
+                "security": _security(context, base_url),
                 "resource": [_resource(name, params, offered, names, context) for name in types],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS if code in _offered(names)],
                 "searchParam": _common(params, offered),
@@ -130,9 +130,35 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
     }
 
 
-def _security(context: Context) -> dict[str, Any]:
-    text = "Development mode: everything is open." if context.settings.open else "Access is decided for each request."
-    return {"cors": bool(context.settings.cors_origin), "description": text}
+def _security(context: Context, base_url: str) -> dict[str, Any]:
+    """How a client gets in. https://hl7.org/fhir/smart-app-launch/conformance.html"""
+    cors = bool(context.settings.cors_origin)
+    if context.settings.open:
+        return {"cors": cors, "description": "Development mode: everything is open."}
+    root = base_url.removesuffix("/fhir")
+    places = {"authorize": "authorize", "token": "token", "revoke": "revoke", "introspect": "introspect"}
+    return {
+        "extension": [
+            {
+                "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                "extension": [{"url": name, "valueUri": f"{root}/auth/{path}"} for name, path in places.items()],
+            }
+        ],
+        "cors": cors,
+        "service": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                        "code": "SMART-on-FHIR",
+                        "display": "SMART-on-FHIR",
+                    }
+                ],
+                "text": "OAuth2 (SMART App Launch 2): see .well-known/smart-configuration",
+            }
+        ],
+        "description": "Access is decided for each request by the token's scopes and the resident's consent.",
+    }
 
 
 def _offered(names: set[str]) -> set[str]:
