@@ -136,6 +136,8 @@ class Auditor:
 
     def _event_of(self, exchange: Exchange, status: int, stored: Stored | None) -> Event | None:
         request = exchange.request
+        if exchange.told and status < 400:
+            return None
         if request.method == "OPTIONS" or request.segments in _UNTOLD:
             return None
         if exchange.written and status < 400 and len(exchange.written) >= len(exchange.seen):

@@ -18,7 +18,21 @@ from fhir_server.store.protocol import Stored
 class Exchange:
     """One exchange. ``request`` is read when it is over, as routing fills it in."""
 
-    __slots__ = ("access", "address", "asked", "bases", "code", "events", "request", "seen", "time", "who", "written")
+    __slots__ = (
+        "access",
+        "address",
+        "asked",
+        "bases",
+        "code",
+        "events",
+        "patients",
+        "request",
+        "seen",
+        "time",
+        "told",
+        "who",
+        "written",
+    )
 
     def __init__(
         self, request: Request, requester: Requester | None, access: Access | None, address: str, time: int
@@ -33,6 +47,8 @@ class Exchange:
         self.asked: list[Request] = []  # entries of a Bundle
         self.events: list[Event] = []
         self.bases: tuple[str, ...] = ()
+        self.patients: list[str] = []  # whom it concerns besides those whose things were seen
+        self.told = False  # another entry says all there is to say
         self.code = ""  # instead of the one that the request's method and path give
 
     def saw(self, stored: Stored) -> None:
@@ -71,3 +87,10 @@ def call_it(code: str, *bases: str) -> None:
     if exchange is not None:
         exchange.code = code
         exchange.bases += bases
+
+
+def concerns(*patients: str) -> None:
+    """Say that the current exchange is about these people (ids of Patients)."""
+    exchange = CURRENT.get()
+    if exchange is not None:
+        exchange.patients += patients

@@ -24,10 +24,11 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS place(seq INTEGER PRIMARY KEY, segment INTEGER NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS part(
     seq INTEGER, number INTEGER, time INTEGER NOT NULL, patient TEXT NOT NULL, agent TEXT NOT NULL,
-    client TEXT NOT NULL, action TEXT NOT NULL, code TEXT NOT NULL, outcome INTEGER NOT NULL, purpose TEXT NOT NULL,
-    PRIMARY KEY(seq, number)) WITHOUT ROWID;
+    client TEXT NOT NULL, institution TEXT NOT NULL, action TEXT NOT NULL, code TEXT NOT NULL,
+    outcome INTEGER NOT NULL, purpose TEXT NOT NULL, PRIMARY KEY(seq, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS part_patient ON part(patient, time);
 CREATE INDEX IF NOT EXISTS part_agent ON part(agent, time);
+CREATE INDEX IF NOT EXISTS part_institution ON part(institution, time);
 CREATE INDEX IF NOT EXISTS part_time ON part(time);
 CREATE TABLE IF NOT EXISTS involved(
     institution TEXT, seq INTEGER, number INTEGER, PRIMARY KEY(institution, seq, number)) WITHOUT ROWID;
@@ -136,6 +137,7 @@ class Index:
                         part.patient,
                         who.subject,
                         who.client,
+                        who.institution,
                         part.action,
                         event.code,
                         event.outcome,
@@ -149,7 +151,7 @@ class Index:
         run("BEGIN IMMEDIATE")
         try:
             many("INSERT OR REPLACE INTO place VALUES(?,?,?)", places)
-            many("INSERT OR REPLACE INTO part VALUES(?,?,?,?,?,?,?,?,?,?)", rows)
+            many("INSERT OR REPLACE INTO part VALUES(?,?,?,?,?,?,?,?,?,?,?)", rows)
             many("INSERT OR REPLACE INTO involved VALUES(?,?,?)", involved)
             many("INSERT OR IGNORE INTO taken VALUES(?)", idents)
             position = f"{segment} {offset} {seq} {hash.hex()}"

@@ -129,7 +129,7 @@ def shown(exchange: Exchange, status: int, mask: Mask, granted: Granted | None, 
     request = exchange.request
     code = exchange.code or interaction(request.method, request.segments)
     action = kind_of(code).action
-    patients = concerned(request)
+    patients = exchange.patients + concerned(request)
     detail = request.segments[-1] if code == "operation" else ""
     if denied is not None:
         code, action, detail = "denied", "E", code

@@ -5,8 +5,8 @@ https://hl7.org/fhir/R4/http.html#summary
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from fhir_server.errors import FhirError, MethodNotAllowed, NotFound, NotSupported
 from fhir_server.http.exchange import Handler, Request
@@ -66,6 +66,8 @@ class Routes:
     resource_types: frozenset[str]
     routes: tuple[Route, ...]
     operations: tuple[Operation, ...]
+    # By resource type, then method and shape: what serves that type instead of the table (AuditEvent).
+    apart: Mapping[str, Mapping[tuple[str, str], Handler]] = field(default_factory=dict)
     _by_shape: dict[str, dict[str, Route]] = field(init=False)
     _by_code: dict[str, list[Operation]] = field(init=False)
 
@@ -113,6 +115,9 @@ class Routes:
         route = methods.get(method)
         if route is None:
             raise MethodNotAllowed(f"{request.method} is not offered at '{shape or '/'}'")
+        if self.apart and (own := self.apart.get(request.operation or request.type)) is not None:
+            handler = own.get((method, shape))
+            return route if handler is None else replace(route, handler=handler)
         return route
 
     def _operations(self, request: Request, shape: str) -> list[Operation]:
