@@ -15,8 +15,8 @@ from fhir_server.settings import Settings
 _REMEMBERED = 4096
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
 STANDING = """
-SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used,
-  t.revoked IS NULL AND c.revoked IS NULL AND s.revoked IS NULL
+SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used, s.expires AS session_expires,
+  t.revoked IS NULL AND c.revoked IS NULL AND (t.session = '' OR s.id IS NOT NULL AND s.revoked IS NULL)
   AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
     SELECT 1 FROM account_roles r WHERE r.account = t.account
       AND r.institution = json_extract(t.claims, '$.institution') AND r.role = json_extract(t.claims, '$.role')

@@ -244,14 +244,19 @@ def world_in(folder: Path) -> World:
     settings = Settings(data=folder, base_url=FHIR)
     auth_file = AuthFile.open(folder, MASTER)
     notices: list[Notice] = []
-    app = FastAPI()
-    http = httpx.Client(transport=Transport(app), base_url=ISSUER)
     for client in (LABORATORY, EMR, APP):
         clients.add(auth_file, client, START)
     secret = clients.add(auth_file, PORTAL, START)
-    world = World(folder, auth_file, http, Authenticator(auth_file, settings), secret, notices)
-    remote = RemoteKeys(lambda: world.now, lambda address: world.published[address])
-    app.include_router(router(auth_file, settings, lambda: world.now, notices.append, remote))
+    world = World(folder, auth_file, httpx.Client(), Authenticator(auth_file, settings), secret, notices)
+    world.http = server_on(world, settings, ISSUER)
     world.account("doctor", DOCTOR)
     world.account("resident", RESIDENT)
     return world
+
+
+def server_on(world: World, settings: Settings, address: str) -> httpx.Client:
+    """An HTTP client of a server on the file of ``world``."""
+    app = FastAPI()
+    remote = RemoteKeys(lambda: world.now, lambda address: world.published[address])
+    app.include_router(router(world.auth_file, settings, lambda: world.now, world.notices.append, remote))
+    return httpx.Client(transport=Transport(app), base_url=address)

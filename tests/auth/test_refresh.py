@@ -69,6 +69,7 @@ def test_rotating_does_not_prolong_an_authorization(world: World) -> None:
     "end",
     [
         "UPDATE sessions SET revoked = 1 WHERE account = 'doctor'",
+        "DELETE FROM sessions WHERE account = 'doctor'",
         "UPDATE accounts SET active = 0 WHERE id = 'doctor'",
         "DELETE FROM account_roles WHERE account = 'doctor'",
         "UPDATE account_roles SET role = 'nurse' WHERE account = 'doctor'",
@@ -80,6 +81,14 @@ def test_online_access_ends_with_session_account_and_role(world: World, end: str
         connection.execute(end)
     with pytest.raises(Unauthorized):
         world.requester(tokens["access_token"])
+    assert world.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_online_access_is_not_renewed_after_the_session_has_expired(world: World) -> None:
+    tokens = world.tokens(scope="user/*.rs online_access")
+    with world.auth_file.write() as connection:
+        connection.execute("UPDATE sessions SET expires = ?", (world.now + 60,))
+    world.now += 61
     assert world.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
