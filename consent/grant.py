@@ -51,18 +51,19 @@ class Grant:
     overriding: bool = False
 
 
-def prevails(permit: Grant, refusal: Grant, same_source: bool) -> bool:
-    """Whether a permit prevails over a refusal that is about the same row.
+def prevails(permit: Grant, refusal: Grant, same_source: bool, sensitive: bool = True) -> bool:
+    """Whether a permit prevails over a refusal that is about the same row; ``sensitive``: the row has a sensitivity.
 
     It does where it is more specific in some way and in no way less (IHE PCF), or stands deeper in the same
-    Consent; otherwise the refusal does.
+    Consent; otherwise the refusal does. Naming sensitivities makes a permit wider, not more specific, where
+    ordinary rows are concerned.
     """
     if permit.overriding:
         return True
     if same_source and permit.depth > refusal.depth:
         return True
-    contains = refusal.specificity & ~permit.specificity == 0
-    return contains and permit.specificity != refusal.specificity
+    specificity = permit.specificity if sensitive else permit.specificity & ~BY_SENSITIVITY
+    return refusal.specificity & ~specificity == 0 and specificity != refusal.specificity
 
 
 # Kinds (``Grant.kind``) and their legal bases (PIPL art. 13).

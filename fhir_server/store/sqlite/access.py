@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consent import Access, Scope
+from consent.grant import ALWAYS, BY_SENSITIVITY
 from consent.vocabulary import RecordClass, Sensitivity
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.rows import find_lid
@@ -18,6 +19,7 @@ from fhir_server.store.sqlite.schema import UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction
 
 NO_PERIOD = (-(2**63), 2**63 - 1)  # ``data_low`` and ``data_high`` of a rule about everything
+_MOST_KEPT = 2000
 NOBODY = -2  # the number of what was never stored
 BRANCHES = ("shared", "own", "self", "identity")  # what needs no grant
 Constraint = Callable[[str, object], Sql]
@@ -43,6 +45,56 @@ class Grantees:
         return Sql(condition)
 
 
+class _Now:
+    """Stands for the time of the request among the arguments of a condition that is kept."""
+
+
+NOW = _Now()
+
+
+def at(sql: Sql, now: int) -> Sql:
+    """The condition at the time ``now`` (µs)."""
+    return Sql(sql.text, tuple(now if arg is NOW else arg for arg in sql.args))
+
+
+class Kept:
+    """Conditions of requesters seen before on one connection: making one costs more than running it.
+
+    They hold while nobody joins or leaves a group and no Patients are merged (``state.standing`` counts that), and
+    until the next membership begins or ends.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._standing = -1
+        self._known: dict[tuple[object, ...], tuple[Sql, int, tuple[Scope, ...]]] = {}
+
+    def find(self, access: Access, letter: str) -> Sql | None:
+        """The condition for ``access``, its time left open."""
+        standing: int = self._connection.execute("SELECT value FROM state WHERE name='standing'").fetchone()[0]
+        if standing != self._standing:
+            self._known.clear()
+            self._standing = standing
+        found = self._known.get(_key(access, letter))
+        if found is None:
+            return None
+        condition, until, scopes = found
+        return condition if access.now < until and scopes == access.scopes and not access.conditions else None
+
+    def keep(self, access: Access, letter: str, condition: Sql, until: int) -> None:
+        """Remember it up to the time ``until`` (µs)."""
+        if not access.conditions:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            self._known[_key(access, letter)] = (condition, until, access.scopes)
+
+
+def _key(access: Access, letter: str) -> tuple[object, ...]:
+    bits = (access.own._value_, access.own_sensitivity._value_, access.through._value_)
+    facts = (access.through_sensitivity._value_, access.purpose, access.minors, access.shared, access.identities)
+    return (letter, access.party, access.person, access.patient, access.grantees, *bits, *facts)
+
+
 def check_access(access: Access) -> None:
     """Raise TypeError for anything that is no Access."""
     if not isinstance(access, Access):
@@ -56,7 +108,13 @@ class Gate:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, names: Names, access: Access, letter: str, constraint: Constraint
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        access: Access,
+        letter: str,
+        constraint: Constraint,
+        kept: Kept,
     ) -> None:
         check_access(access)
         self.access = access
@@ -64,6 +122,9 @@ class Gate:
         self._names = names
         self._letter = letter
         self._constraint = constraint
+        self._kept = kept
+        self._until = ALWAYS
+        self._unknown = False  # something it names was never stored, and may be at any time
         self._grantees: Grantees | None = None
         self._condition: Sql | None = None
 
@@ -74,8 +135,13 @@ class Gate:
             if self.access.unrestricted:
                 self._condition = TRUE
             else:
-                opened = disjunction([*(self.branch(name) for name in BRANCHES), self.granted()])
-                self._condition = conjunction([self.scope(), opened])
+                found = self._kept.find(self.access, self._letter)
+                if found is None:
+                    opened = disjunction([*(self.branch(name) for name in BRANCHES), self.granted()])
+                    found = conjunction([self.scope(), opened])
+                    if not self._unknown:
+                        self._kept.keep(self.access, self._letter, found, self._until)
+                self._condition = at(found, self.access.now)
         return self._condition
 
     def row(self, rid: str) -> Sql:
@@ -90,7 +156,10 @@ class Gate:
         if not id_:
             return NOBODY
         found = find_lid(self._connection, self._names, type_, id_)
-        return NOBODY if found is None else found
+        if found is None:
+            self._unknown = True
+            return NOBODY
+        return found
 
     # -- scopes --------------------------------------------------------------------------------
 
@@ -111,13 +180,18 @@ class Gate:
             if not conditions:
                 return FALSE
             narrowed = [
-                Sql("(r.t=? AND ", (self._names.type(type_),)) + self._constraint(type_, condition) + ")"
+                Sql("(r.t=? AND ", (self._type(type_),)) + self._constraint(type_, condition) + ")"
                 for type_, condition in conditions.items()
             ]
             parts.append(disjunction(narrowed))
         elif scope.type != "*":
-            parts.append(Sql("r.t=?", (self._names.type(scope.type),)))
+            parts.append(Sql("r.t=?", (self._type(scope.type),)))
         return conjunction(parts)
+
+    def _type(self, name: str) -> int:
+        number = self._names.type(name)
+        self._unknown |= number == 0
+        return number
 
     # -- what opens a row ------------------------------------------------------------------------
 
@@ -146,7 +220,7 @@ class Gate:
         parts = [Sql("r.org=?", (self.lid(access.party),)), _within("r", int(access.own), int(access.own_sensitivity))]
         if not access.minors:
             grown = "(r.pat=0 OR EXISTS(SELECT 1 FROM person m WHERE m.pat=r.pat AND m.adult<=?))"
-            parts.append(Sql(grown, (access.now,)))
+            parts.append(Sql(grown, (NOW,)))
         return conjunction(parts)
 
     @property
@@ -155,12 +229,15 @@ class Gate:
         if self._grantees is None:
             named = tuple(lid for lid in map(self.lid, self.access.grantees) if lid > 0)
             now = self.access.now
-            groups = self._connection.execute(
-                f"SELECT grantee, min(low) FROM member WHERE party IN ({','.join(map(str, named)) or 'NULL'})"
-                " AND low<=? AND high>? GROUP BY grantee",
-                (now, now),
-            ).fetchall()
-            self._grantees = Grantees(named, tuple(groups))
+            since: dict[int, int] = {}
+            parties = ",".join(map(str, named)) or "NULL"
+            for group, low, high in self._connection.execute(
+                f"SELECT grantee, low, high FROM member WHERE party IN ({parties})"
+            ):
+                self._until = min([self._until, *(moment for moment in (low, high) if moment > now)])
+                if low <= now < high:
+                    since[group] = min(low, since.get(group, low))
+            self._grantees = Grantees(named, tuple(since.items()))
         return self._grantees
 
     def granted(self, select: str = "1") -> Sql:
@@ -184,7 +261,9 @@ class Gate:
             + f" AND r.sensitivity&~g.sensitivity=0 AND -r.sk>=g.data_low AND -r.sk<g.data_high AND {dated}"
         )
         undated = f"(r.sk={UNDATED} OR (-r.sk>=d.data_low AND -r.sk<d.data_high))"
-        prevails = "((d.spec&~g.spec)=0 AND d.spec<>g.spec) OR (d.src=g.src AND g.depth>d.depth)"
+        # A permit that names sensitivities is wider by them, not narrower, where ordinary rows are concerned.
+        spec = f"(g.spec&CASE WHEN r.sensitivity THEN -1 ELSE {~BY_SENSITIVITY} END)"
+        prevails = f"((d.spec&~{spec})=0 AND d.spec<>{spec}) OR (d.src=g.src AND g.depth>d.depth)"
         refusal = (
             Sql("SELECT 1 FROM grants d WHERE d.pat=r.pat AND ")
             + self.grantees.of("d", everyone=True)
@@ -196,11 +275,11 @@ class Gate:
 
     def _applies(self, rule: str) -> Sql:
         """What permits and refusals have in common: validity, purpose, class, custodian, document."""
-        now, purpose = self.access.now, int(self.access.purpose)
+        purpose = int(self.access.purpose)
         return Sql(
             f"{rule}.low<=? AND {rule}.high>? AND {rule}.purposes&{purpose} AND {rule}.classes&r.class"
             f" AND ({rule}.org=0 OR {rule}.org=r.org) AND ({rule}.doc=0 OR {rule}.doc=r.lid)",
-            (now, now),
+            (NOW, NOW),
         )
 
     # -- explanation -----------------------------------------------------------------------------
@@ -222,8 +301,8 @@ class Gate:
         rules = self.permits("r.rid AS rid, g.kind AS kind, g.src AS src")
         # The rule's text names ``r`` and so must stand where ``res r`` is in scope: as a join.
         text = rules.text.replace("FROM grants g", "FROM res r CROSS JOIN grants g", 1)
-        sql = Sql(text, rules.args) + " AND r.rid=? AND " + within.text
-        args = (*rules.args, rid, *within.args)
+        sql = at(Sql(text, rules.args), self.access.now) + " AND r.rid=? AND " + within.text
+        args = (*sql.args, rid, *within.args)
         return [(kind, src) for _, kind, src in self._connection.execute(sql.text, args)]
 
     def kinds(self, patient: str) -> tuple[str, ...]:
@@ -239,6 +318,7 @@ class Gate:
     def _one(self, rid: int, condition: Sql) -> object:
         if condition == FALSE:
             return None
+        condition = at(condition, self.access.now)
         return self._connection.execute(
             f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}", (rid, *condition.args)
         ).fetchone()

@@ -49,7 +49,7 @@ class Granting:
                 rows.append((pat, grantee, lid, n, int(g.permit), g.kind, *numbers, org, doc, *last))
             self._connection.executemany(_GRANT, rows)
         if type_ in GROUPING:
-            self._forget("member", lid)
+            self._regroup(lid)
             self._connection.executemany(
                 "INSERT INTO member VALUES(?,?,?,?,?,?)",
                 [
@@ -63,7 +63,7 @@ class Granting:
         if type_ in GRANTING:
             self._forget("grants", lid)
         if type_ in GROUPING:
-            self._forget("member", lid)
+            self._regroup(lid)
 
     def person(self, resource: dict[str, Any], lid: int) -> bool:
         """Note what access needs to know of a Patient; whether the date of birth changed."""
@@ -113,6 +113,10 @@ class Granting:
         leap = (day.month, day.day) == (2, 29)
         turned = date(day.year + ADULT_YEARS, 3, 1) if leap else day.replace(year=day.year + ADULT_YEARS)
         return int(datetime(turned.year, turned.month, turned.day, tzinfo=self._zone).timestamp()) * 1_000_000
+
+    def _regroup(self, lid: int) -> None:
+        self._forget("member", lid)
+        self._connection.execute("UPDATE state SET value=value+1 WHERE name='standing'")
 
     def _of(self, reference: str) -> int:
         type_, _, id_ = reference.partition("/")

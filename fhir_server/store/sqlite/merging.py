@@ -43,7 +43,7 @@ def lead(
         run("DELETE FROM alias WHERE lid=?", (source,))
     else:
         run("INSERT OR REPLACE INTO alias VALUES(?,?)", (source, target))
-    run("UPDATE state SET value=value+1 WHERE name='merges'")
+    run("UPDATE state SET value=value+1 WHERE name='standing'")
     for lid in lids:
         _refile(connection, names, bodies, extractor, lid, before)
     for rid in rids:

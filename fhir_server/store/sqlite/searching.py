@@ -15,7 +15,7 @@ from fhir_server.errors import Gone
 from fhir_server.search import tree
 from fhir_server.search.tree import Query, Total
 from fhir_server.store.protocol import Page, Stored
-from fhir_server.store.sqlite.access import Gate
+from fhir_server.store.sqlite.access import Gate, Kept
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.compile import Compiler, Driver
 from fhir_server.store.sqlite.conditions import Place
@@ -65,11 +65,12 @@ class Search:
         self._include_max = include_max
         self._patient_keys = patient_keys
         self._sizes: Sizes = {}
+        self._kept = Kept(connection)
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
     def gate(self, access: Access, letter: str) -> Gate:
         """What ``access`` lets through for a letter of its scopes."""
-        return Gate(self.connection, self.names, access, letter, self._constraint)
+        return Gate(self.connection, self.names, access, letter, self._constraint, self._kept)
 
     def _constraint(self, type_: str, condition: object) -> Sql:
         """The search constraint of a scope as a condition on ``r``; it looks at nothing but the row itself."""

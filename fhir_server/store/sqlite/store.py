@@ -132,7 +132,7 @@ class SqliteStore:
             ("horizon", 0),
             ("text", 0),
             ("registry", 0),
-            ("merges", 0),
+            ("standing", 0),
             ("secret", secrets.token_bytes(32)),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))

@@ -17,7 +17,7 @@ from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
 from fhir_server.store.sqlite import merging, postings, registry
-from fhir_server.store.sqlite.access import Gate
+from fhir_server.store.sqlite.access import Gate, at
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.filing import Filing, Place
 from fhir_server.store.sqlite.granting import RULING, Granting
@@ -82,7 +82,7 @@ class SqliteTransaction:
         self.time = max(now - now % 1000, last)
         self.lid = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0]
         registry.refresh(self._connection, self._extractor)
-        merges = self._connection.execute("SELECT value FROM state WHERE name='merges'").fetchone()[0]
+        merges = self._connection.execute("SELECT value FROM state WHERE name='standing'").fetchone()[0]
         if merges != self._merges:  # another process led numbers elsewhere
             self._merges = merges
             self._lids.clear()
@@ -252,6 +252,7 @@ class SqliteTransaction:
     def _holds(self, rid: int, condition: Sql) -> bool:
         if condition in (TRUE, FALSE):
             return condition == TRUE
+        condition = at(condition, self.access.now)
         sql = f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}"
         return self._connection.execute(sql, (rid, *condition.args)).fetchone() is not None
 
