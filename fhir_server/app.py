@@ -14,6 +14,7 @@ from consent import Access
 from fhir_server.audit.current import FOLDER, Auditor, hidden_in
 from fhir_server.audit.event import MINOR, SUCCESS, Event, Who, who
 from fhir_server.audit.mask import harmless, masker
+from fhir_server.audit.routes import AuditLog
 from fhir_server.audit.watched import WatchedStore
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.verify import Authenticator
@@ -115,7 +116,9 @@ def _start(settings: Settings) -> Started:
         auth_file.close()
         store.close()
 
-    watched = replace(context, store=WatchedStore(store))
+    log = AuditLog(auditor, store)
+    served = replace(context.routes, apart={"AuditEvent": log.handlers()})
+    watched = replace(context, store=WatchedStore(store), routes=served)
     return Started(watched, close, Admission(tokens, context.validator), auditor, _beside(auth_file, watched, auditor))
 
 
