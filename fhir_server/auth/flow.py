@@ -114,6 +114,16 @@ def bind(auth_file: AuthFile, flow: Flow, session: str) -> Flow | None:
     return replace(flow, session=session) if changed else None
 
 
+def release(auth_file: AuthFile, flow: Flow, session: str) -> None:
+    """Take the flow from ``session``, which ends, with what was chosen: another sign-in goes on with it."""
+    fresh = Flow(flow.id, flow.asked, flow.created)
+    with auth_file.write() as connection:
+        connection.execute(
+            "UPDATE flows SET session = '', facts = ? WHERE hash = ? AND session IN ('', ?)",
+            (_facts(fresh), token_hash(flow.id), session),
+        )
+
+
 def keep(auth_file: AuthFile, flow: Flow) -> None:
     """Keep what was chosen."""
     with auth_file.write() as connection:

@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9106, https://www.rfc-editor.org/rfc/rfc8265#s
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from importlib.resources import files
 from itertools import pairwise
@@ -20,6 +21,9 @@ _RUN = 4  # so many equal or neighbouring characters in a row are too easy
 # 64 MiB, three passes, one lane: RFC 9106's second choice on one core, some 0.1 s. A stored hash names its own
 # parameters, so these may grow; ``outdated`` says which hashes to make anew at the next sign-in.
 _hasher = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1, hash_len=32, salt_len=16)
+
+# Hashing takes memory: a crowd of sign-ins waits its turn.
+_turn = threading.BoundedSemaphore(2)
 
 # What people choose everywhere, without case, digits and signs at the ends.
 _COMMON = frozenset(files(__package__).joinpath("common_passwords.txt").read_text("utf-8").split())
@@ -104,7 +108,8 @@ def _has_run(text: str) -> bool:
 
 def hashed(password: str) -> str:
     """The text to store for ``password``: algorithm, parameters, salt and hash. Takes about 0.1 s and 64 MiB."""
-    return _hasher.hash(spelled(password))
+    with _turn:
+        return _hasher.hash(spelled(password))
 
 
 def verified(stored: str | None, password: str) -> bool:
@@ -116,7 +121,8 @@ def verified(stored: str | None, password: str) -> bool:
     if len(password) > LONGEST:
         return False
     try:
-        matches = _hasher.verify(stored or _NOBODY, spelled(password))
+        with _turn:
+            matches = _hasher.verify(stored or _NOBODY, spelled(password))
     except (VerificationError, InvalidHashError):
         return False
     return matches and stored is not None
