@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from fhir_server.http.routes import Operation
 from fhir_server.operations.everything import encounter_everything, patient_everything
+from fhir_server.operations.ihe_pix import ihe_pix
+from fhir_server.operations.match import match
+from fhir_server.operations.merge import merge, unmerge_operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.validate import validate
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
+_PATIENT = frozenset({"Patient"})
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True, version=True),
@@ -41,5 +45,18 @@ OPERATIONS: tuple[Operation, ...] = (
         types=frozenset({"SearchParameter"}),
         letters="",
         administers=True,
+    ),
+    Operation("match", match, f"{_DEFINITION}Patient-match", type=True, types=_PATIENT, get=False, letters="s"),
+    Operation(
+        "ihe-pix",
+        ihe_pix,
+        "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix",
+        type=True,
+        types=_PATIENT,
+        letters="s",
+    ),
+    Operation("merge", merge, f"{_DEFINITION}Patient-merge", type=True, types=_PATIENT, get=False, letters="ru"),
+    Operation(
+        "unmerge", unmerge_operation, "urn:yidang:operation:unmerge", type=True, types=_PATIENT, get=False, letters="ru"
     ),
 )

@@ -26,8 +26,8 @@ def searches(person: Person) -> Iterator[Pairs]:
     years = ",".join(near_years(person.born))
     for name in person.names[:3]:
         forms = [form for form in dict.fromkeys((name.text, name.sound)) if form]
-        turned = name.given + name.family
-        names = ",".join(escaped(form) for form in (*forms, turned))
+        turned = (name.given + name.family, name.text[-1:] + name.text[:-1])  # the surname last, on either record
+        names = ",".join(escaped(form) for form in dict.fromkeys((*forms, *turned)) if form)
         yield [("name", names), *([("birthdate", years)] if years else [])]
         if len(person.born) == 10 and not name.latin and (surname := name.reading[0]):
             yield [("birthdate", person.born), ("name", escaped(surname))]

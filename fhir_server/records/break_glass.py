@@ -1,0 +1,271 @@
+"""Break-glass: access in an emergency without consent, for a stated reason, for a time, told and reviewed.
+
+PIPL 13(1)(4) and 18, 民法典 1220, 医师法 27: to save life where nobody can be asked; the institution's head or a
+delegate approves, now or within 24 hours; the person is told afterwards. The review Task gives the access
+(``consent.compile``): it cannot be had without being on the reviewer's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from consent import Access, Requester, Scope
+from consent.vocabulary import ACT_REASON, ROLES, TASK_KIND
+from fhir_server.audit.exchange import call_it, concerns
+from fhir_server.auth.file import AuthFile
+from fhir_server.auth.issue import issue
+from fhir_server.context import Context
+from fhir_server.errors import BadRequest, Conflict, Forbidden, NotFound
+from fhir_server.http.desk import Answered, Asked, staff
+from fhir_server.interactions.criteria import read_search
+from fhir_server.store.prepare import prepare
+from fhir_server.store.protocol import Stored, Transaction
+from profiles.lossless import parse
+
+KIND = "break-glass-review"
+REASON = "urn:yidang:break-glass-reason"
+REASONS: dict[str, str] = {
+    "unconscious": "患者昏迷或不能表达意思",
+    "life-threatening": "危及生命，须立即处置",
+    "relatives-unreachable": "患者不能表达，且联系不到近亲属或监护人",
+    "other-emergency": "其他紧急情况（见说明）",
+}
+_PURPOSES = ("ETREAT", "BTG")
+_REVIEW_DAYS = 5  # working days
+_OPEN, _JUSTIFIED, _UNJUSTIFIED = "requested", "completed", "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """The endpoints. ``auth_file`` gives the token of an opened file; ``hours``: how long it stays open."""
+
+    auth_file: AuthFile
+    hours: int = 24
+
+    async def open(self, asked: Asked) -> Answered:
+        """``POST /break-glass`` {patient, reason, text, purpose?, approver?}: 201 with an access token to that file.
+
+        Raises Forbidden for those who do not treat, BadRequest for a reason that is none, NotFound.
+        """
+        context, practitioner = asked.context, staff(asked.context)
+        requester = _treating(context)
+        patient = asked.text("patient", 64).removeprefix("Patient/")
+        reason, text = asked.text("reason", 64), asked.text("text", 1000)
+        purpose = str(asked.body.get("purpose", "ETREAT"))
+        if reason not in REASONS:
+            raise BadRequest(f"'reason' is one of {', '.join(REASONS)}", "reason", code="code-invalid")
+        if purpose not in _PURPOSES or purpose not in ROLES[requester.role].purposes:
+            raise BadRequest(f"'purpose' is one of {', '.join(_PURPOSES)}", "purpose", code="code-invalid")
+        server = Access.everything("break-glass")
+        if (found := context.store.read("Patient", patient, server)) is None or found.deleted:
+            raise NotFound(f"There is no Patient/{patient}")
+        call_it("break-glass", "break-glass")
+        concerns(patient)
+        until = moment(context) + timedelta(hours=self.hours)
+        approver = asked.body.get("approver")
+        task = self._task(context, requester, practitioner, patient, reason, text, until, approver)
+        written = await context.store.write(
+            lambda transaction: _file(transaction, task, _notice(task), context),
+            replace(server, party=f"Organization/{requester.institution}"),
+        )
+        token = self._token(requester, patient, purpose)
+        answer = {
+            "task": f"Task/{written.id}",
+            "patient": patient,
+            "until": until.isoformat(timespec="seconds"),
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": self.hours * 3600,
+            "scope": "patient/*.rs",
+            "purpose": purpose,
+        }
+        return Answered(answer, 201)
+
+    async def reviews(self, asked: Asked) -> Answered:
+        """``GET /break-glass``: the accesses of one's institution that await review, the oldest first."""
+        found = [_told(task) for task in await _open_tasks(asked.context, _reviewer(asked.context))]
+        return Answered({"reviews": found})
+
+    async def review(self, asked: Asked) -> Answered:
+        """``POST /break-glass/review`` {task, outcome: justified | unjustified, note}: closes a review.
+
+        An access found unjustified ends at once.
+        """
+        institution = _reviewer(asked.context)
+        outcome, note = asked.text("outcome", 20), asked.text("note", 1000)
+        if outcome not in ("justified", "unjustified"):
+            raise BadRequest("'outcome' is justified or unjustified", "outcome", code="code-invalid")
+        status = _JUSTIFIED if outcome == "justified" else _UNJUSTIFIED
+        return await self._close(asked, institution, status, note, None)
+
+    async def end(self, asked: Asked) -> Answered:
+        """``POST /break-glass/end`` {task}: who opened a file closes it before its time; the review stays."""
+        practitioner = staff(asked.context)
+        requester = asked.context.requester
+        assert requester is not None
+        return await self._close(asked, requester.institution, "", "", f"Practitioner/{practitioner}")
+
+    async def _close(self, asked: Asked, institution: str, status: str, note: str, opened_by: str | None) -> Answered:
+        context = asked.context
+        id = asked.text("task", 80).removeprefix("Task/")
+        now = moment(context).isoformat(timespec="milliseconds")
+
+        def work(transaction: Transaction) -> Stored:
+            current = transaction.read("Task", id)
+            task = parse(current.body) if current is not None and current.body is not None else None
+            if task is None or not _is_review(task) or current is None:
+                raise NotFound(f"There is no Task/{id}")
+            theirs = task["owner"]["reference"] == f"Organization/{institution}"
+            if not theirs or (opened_by is not None and task["requester"]["reference"] != opened_by):
+                raise NotFound(f"There is no Task/{id}")
+            if task["status"] != _OPEN:
+                raise Conflict("This review is closed")
+            if status:
+                task["status"], task["lastModified"] = status, now
+                author = {"authorReference": {"reference": context.requester.subject}} if context.requester else {}
+                task["note"] = [*task.get("note", ()), {**author, "time": now, "text": note}]
+            if status != _JUSTIFIED:
+                task["restriction"]["period"]["end"] = now
+            return transaction.put(prepare(task, id, context.extractor), "PUT")
+
+        call_it("break-glass", "break-glass")
+        server = replace(Access.everything("break-glass"), party=f"Organization/{institution}")
+        stored = await context.store.write(work, server)
+        concerns(stored.patient)
+        return Answered(_told(parse(stored.body or b"{}")))
+
+    def _token(self, requester: Requester, patient: str, purpose: str) -> str:
+        """A token of the same person, good for reading this file only; it ends with the sign-in it rests on."""
+        row = self.auth_file.row("SELECT account, session FROM tokens WHERE id = ?", requester.token)
+        facts = replace(requester, purpose=purpose, patient=patient, encounter="", scopes=(_READ,))
+        account, session = (row["account"], row["session"]) if row is not None else ("", "")
+        return issue(self.auth_file, facts, self.hours * 3600, account=account or "", session=session or "")
+
+    def _task(
+        self,
+        context: Context,
+        requester: Requester,
+        practitioner: str,
+        patient: str,
+        reason: str,
+        text: str,
+        until: datetime,
+        approver: object,
+    ) -> dict[str, Any]:
+        now = moment(context)
+        due = now
+        for _ in range(_REVIEW_DAYS):
+            due += timedelta(days=1)
+            while due.weekday() >= 5:
+                due += timedelta(days=1)
+        inputs = [{"type": {"text": "复核期限 / review due"}, "valueDateTime": due.isoformat(timespec="seconds")}]
+        if isinstance(approver, str) and approver.startswith("Practitioner/"):
+            inputs.append({"type": {"text": "批准人 / approver"}, "valueReference": {"reference": approver}})
+        display = REASONS[reason]
+        return {
+            "resourceType": "Task",
+            "status": _OPEN,
+            "intent": "order",
+            "priority": "stat",
+            "code": {"coding": [{"system": TASK_KIND, "code": KIND, "display": "紧急访问复核"}]},
+            "description": text,
+            "for": {"reference": f"Patient/{patient}"},
+            "authoredOn": now.isoformat(timespec="milliseconds"),
+            "requester": {"reference": f"Practitioner/{practitioner}"},
+            "owner": {"reference": f"Organization/{requester.institution}"},
+            "reasonCode": {"coding": [{"system": REASON, "code": reason, "display": display}], "text": display},
+            "restriction": {
+                "period": {
+                    "start": now.isoformat(timespec="milliseconds"),
+                    "end": until.isoformat(timespec="milliseconds"),
+                }
+            },
+            "input": inputs,
+        }
+
+
+_READ = Scope("patient", "*", "rs")
+
+
+def _treating(context: Context) -> Requester:
+    requester = context.requester
+    role = ROLES.get(requester.role) if requester is not None else None
+    if requester is None or role is None or not role.care or "BTG" not in role.purposes:
+        raise Forbidden("Only those who treat may open a file in an emergency")
+    return requester
+
+
+def _reviewer(context: Context) -> str:
+    """The institution of the privacy officer who asks."""
+    staff(context)
+    requester = context.requester
+    if requester is None or requester.role != "privacy-officer":
+        raise Forbidden("Only the institution's privacy officer reviews emergency accesses")
+    return requester.institution
+
+
+def moment(context: Context) -> datetime:
+    return datetime.fromtimestamp(context.clock() / 1_000_000, ZoneInfo(context.settings.zone))
+
+
+def _notice(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What the resident is told."""
+    since, until = (text[:16].replace("T", " ") for text in (task["authoredOn"], task["restriction"]["period"]["end"]))
+    reason = task["reasonCode"]["text"]
+    text = (
+        f"{since}，医务人员因紧急情况（{reason}）查看您的健康档案，至{until}为止。"
+        "该访问将由其所在机构复核；如有疑问，您可以提出询问。"
+    )
+    return {
+        "resourceType": "Communication",
+        "status": "completed",
+        "category": [{"coding": [{"system": ACT_REASON, "code": "BTG"}], "text": "紧急访问告知"}],
+        "priority": "urgent",
+        "subject": task["for"],
+        "sent": task["authoredOn"],
+        "recipient": [task["for"]],
+        "sender": task["owner"],
+        "payload": [{"contentString": text}],
+    }
+
+
+def _file(transaction: Transaction, task: dict[str, Any], notice: dict[str, Any], context: Context) -> Stored:
+    stored = transaction.put(prepare(task, context.new_id(), context.extractor), "POST")
+    about = {**notice, "about": [{"reference": f"Task/{stored.id}"}]}
+    transaction.put(prepare(about, context.new_id(), context.extractor), "POST")
+    return stored
+
+
+def _is_review(task: Mapping[str, Any]) -> bool:
+    codings = task.get("code", {}).get("coding", ())
+    return any((coding.get("system"), coding.get("code")) == (TASK_KIND, KIND) for coding in codings)
+
+
+async def _open_tasks(context: Context, institution: str) -> list[dict[str, Any]]:
+    pairs = [
+        ("code", f"{TASK_KIND}|{KIND}"),
+        ("status", _OPEN),
+        ("owner", f"Organization/{institution}"),
+        ("_sort", "authored-on"),
+        ("_count", str(context.settings.page_max)),
+    ]
+    query = read_search(("Task",), pairs, context).query
+    page = await context.store.search(query, Access.everything("break-glass reviews"))
+    return [parse(found.body or b"{}") for found in page.matches]
+
+
+def _told(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "task": f"Task/{task['id']}",
+        "status": task["status"],
+        "patient": task["for"]["reference"].removeprefix("Patient/"),
+        "practitioner": task["requester"]["reference"],
+        "reason": task["reasonCode"]["coding"][0]["code"],
+        "text": task["description"],
+        "opened": task["authoredOn"],
+        "until": task["restriction"]["period"]["end"],
+    }
