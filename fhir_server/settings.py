@@ -32,6 +32,9 @@ class Settings:
     ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
     ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
     ``zone``: where dates without zone are.
+    ``oidc_issuer``: an external OpenID provider whose JWT access tokens are accepted ('' none).
+    ``oidc_audience``: whom its tokens must be for (default: ``base_url``).
+    ``oidc_claims``: which of its claims say what, such as ``institution=org role=job``.
     ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
@@ -57,6 +60,9 @@ class Settings:
     compress_from: int = 1400
     thread_from: int = 64 * 1024
     zone: str = "Asia/Shanghai"
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_claims: str = ""
     access_log: bool = False
 
 

@@ -79,5 +79,5 @@ def claims_of(requester: Requester, scope: str, extra: Mapping[str, object] | No
 def requester_of(claims: str, token_id: str) -> Requester:
     """The Requester that was stored as ``claims``."""
     stored = json.loads(claims)
-    facts = {name: stored[name] for name in _CLAIMS if name in stored}
+    facts = {name: stored.get(name, "") for name in _CLAIMS}
     return Requester(**facts, scopes=parse_all(stored.get("scope", "")), token=token_id)

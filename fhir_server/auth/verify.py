@@ -7,15 +7,18 @@ import threading
 from dataclasses import dataclass
 
 from consent.requester import Requester
+from fhir_server.auth.external import ExternalIssuer
 from fhir_server.auth.file import AuthFile, connect
 from fhir_server.auth.issue import requester_of, token_hash
 from fhir_server.errors import Unauthorized
 from fhir_server.settings import Settings
 
 _REMEMBERED = 4096
+_FOREIGN_SECONDS = 60
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
 STANDING = """
-SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used, s.expires AS session_expires,
+SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used,
+  s.expires AS session_expires,
   t.revoked IS NULL AND c.revoked IS NULL AND (t.session = '' OR s.id IS NOT NULL AND s.revoked IS NULL)
   AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
     SELECT 1 FROM account_roles r WHERE r.account = t.account
@@ -36,8 +39,9 @@ class _Known:
 class Authenticator:
     """Says who sends a request. It may be used from any thread."""
 
-    def __init__(self, auth_file: AuthFile, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, auth_file: AuthFile, settings: Settings, external: ExternalIssuer | None = None) -> None:
+        self._external = ExternalIssuer(settings) if external is None and settings.oidc_issuer else external
+        self._foreign: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
         # Of its own: ``data_version`` tells of changes by every other connection, this process's too.
         self._connection = connect(auth_file.path)
@@ -58,7 +62,9 @@ class Authenticator:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token or " " in token:
             raise Unauthorized("只接受 Bearer 令牌 / Only Bearer tokens are accepted")
-        found = self._local(token_hash(token), now)
+        # Our own tokens have no dots.
+        foreign = self._external is not None and token.count(".") == 2
+        found = self._by_provider(token, now) if foreign else self._local(token_hash(token), now)
         if found is None:
             raise Unauthorized("令牌无效、已过期或已撤销 / The token is unknown, expired or revoked")
         return found
@@ -75,6 +81,19 @@ class Authenticator:
                     self._known.clear()
                 self._known[key] = known
         return known.requester if now < known.expires else None
+
+    def _by_provider(self, token: str, now: float) -> Requester | None:
+        """Who sends a token of the external provider; what was found right is remembered for a minute."""
+        key = token_hash(token)
+        known = self._foreign.get(key)
+        if known is None or now >= known.expires:
+            found = self._external.requester(token, now) if self._external is not None else None
+            if found is None:
+                return None
+            if len(self._foreign) >= _REMEMBERED:
+                self._foreign.clear()
+            known = self._foreign[key] = _Known(found[0], min(found[1], now + _FOREIGN_SECONDS))
+        return known.requester
 
     def _forget_withdrawn(self) -> None:
         """Forget all tokens where one was withdrawn since the last look."""
