@@ -55,6 +55,8 @@ class Step:
     ``template``: text and FHIRPath of a condition with placeholders among ``places``, the full URLs of the entries;
     ``bound``: what they were read as.
     ``work`` is the write of a patch, applied ahead to the version that was current then.
+    ``person`` is the Patient that an institution registers, ``known`` the id of the Patient whom the person index
+    has for it, ``asked`` the entry's own criterion, which is moot then (see ``records.bundles``).
     """
 
     entry: Entry
@@ -73,6 +75,9 @@ class Step:
     template: tuple[str, str] = ("", "")
     places: Mapping[str, int] = field(default_factory=dict)
     bound: dict[str, str] = field(default_factory=dict)
+    person: dict[str, Any] | None = None
+    known: str = ""
+    asked: Criterion | None = None
 
     @property
     def reference(self) -> str:
@@ -298,7 +303,7 @@ def _resolve_delete(step: Step, stored: Mapping[str, frozenset[str]], delete_max
 def _resolve_create(step: Step, stored: Mapping[str, frozenset[str]], deleted: set[str], own: Own) -> None:
     if step.criterion is None:
         return
-    found = [*(stored[step.criterion.text] - deleted), *own.find(step.criterion)]
+    found = sorted({*(stored[step.criterion.text] - deleted), *own.find(step.criterion)})
     if len(found) > 1:
         raise _several(step, "ifNoneExist")
     step.existing, step.id = (True, found[0]) if found else (False, step.fresh)
@@ -310,7 +315,7 @@ def _resolve_change(step: Step, stored: Mapping[str, frozenset[str]], deleted: s
     """Conditional update and patch. https://hl7.org/fhir/R4/http.html#cond-update"""
     if step.criterion is None:
         return
-    found = [*(stored[step.criterion.text] - deleted), *own.find(step.criterion)]
+    found = sorted({*(stored[step.criterion.text] - deleted), *own.find(step.criterion)})
     given = (step.entry.resource or {}).get("id") if step.method == "PUT" else None
     if len(found) > 1:
         raise _several(step, "url")
@@ -362,7 +367,7 @@ def _rewrite(
             for id in stored[key] - deleted.get(criterion.type, set())
             if (step := written.get((criterion.type, id))) is None or step.method == "PATCH"
         }
-        found = [*others, *own.find(criterion)]
+        found = sorted({*others, *own.find(criterion)})
         if len(found) != 1:
             raise _unresolved(made, text, len(found))
         searches[text] = f"{criterion.type}/{found[0]}"

@@ -27,6 +27,7 @@ from fhir_server.interactions.placeholders import check_bound, forget, settle, w
 from fhir_server.interactions.plan import Criterion, ParseCriterion, Plan, Step, changed, plan, resolve
 from fhir_server.interactions.search import search_system, search_type
 from fhir_server.interactions.subrequest import outer_request, request_of, run_entry
+from fhir_server.records.bundles import Elsewhere, enrol, foresee
 from fhir_server.search.rows import Rows
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
@@ -135,10 +136,11 @@ async def _write(made: Plan, context: Context, threaded: bool) -> list[Answer | 
         stored = await _matches(made, made.criteria, context)
         while waiting(made):
             stored |= await _matches(made, settle(made, stored, _parser(context)), context)
+        await foresee(made, stored, context)
         await _run(threaded or patches, prepare_steps, made, stored, context)
         try:
             return await context.store.write(lambda transaction: commit(made, transaction, context), context.access)
-        except _Stale as stale:
+        except (_Stale, Elsewhere) as stale:
             what = str(stale)
     raise changed(what)
 
@@ -177,7 +179,7 @@ def commit(made: Plan, transaction: Transaction, context: Context) -> list[Answe
         elif step.method != "DELETE":
             answers[step.entry.index] = _at(step.entry, _WRITES[step.method], step, transaction, context)
     for step in existing:
-        answers[step.entry.index] = Answer(200, transaction.read(step.type, step.id), located=True)
+        answers[step.entry.index] = _at(step.entry, _found, step, transaction, context)
     check_references(transaction, [step.prepared for step in made.steps if step.prepared is not None], context)
     check_unreferenced(transaction, [(step.type, id) for step in deletes for id in step.ids], context)
     for entry in made.reads:
@@ -214,13 +216,22 @@ def _delete(step: Step, transaction: Transaction) -> Answer:
     return Answer(204, stored if len(step.ids) == 1 else None)
 
 
+def _found(step: Step, transaction: Transaction, context: Context) -> Answer:
+    stored = enrol(step, transaction, context)[1] if step.known else transaction.read(step.type, step.id)
+    return Answer(200, stored, located=True)
+
+
 def _create(step: Step, transaction: Transaction, context: Context) -> Answer:
+    if step.person is not None:
+        return Answer(*enrol(step, transaction, context), located=True)
     return Answer(201, transaction.put(_prepared(step), "POST"), located=True)
 
 
 def _update(step: Step, transaction: Transaction, context: Context) -> Answer:
     before = transaction.read(step.type, step.id)
     _check_version(step, before)
+    if step.person is not None and (before is None or before.custodian != context.access.party):
+        return Answer(*enrol(step, transaction, context), located=True)
     new = before is None or before.deleted
     if step.criterion is not None and step.created and not new:
         raise Conflict(f"{step.reference} exists, but does not satisfy the condition", f"{step.entry.path}.request.url")

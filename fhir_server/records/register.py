@@ -47,8 +47,13 @@ def incoming(resource: dict[str, Any], context: Context) -> dict[str, Any]:
     return content.incoming(resource, access.party, context.settings.identity_numbers == "strict")
 
 
-def enrolled(patient: dict[str, Any], transaction: Transaction, context: Context) -> tuple[int, Stored, str]:
-    """File the Patient (see ``incoming``) with its person: status (200 found, 201 made), what stands now, a note."""
+def enrolled(
+    patient: dict[str, Any], transaction: Transaction, context: Context, id: str = ""
+) -> tuple[int, Stored, str]:
+    """File the Patient (see ``incoming``) with its person: status (200 found, 201 made), what stands now, a note.
+
+    ``id`` is for a new Patient (default: a fresh one).
+    """
     with acting(transaction, index_access(context.access.party)):
         found = candidates(patient, transaction, context)
         if found and found[0].verdict.grade is Grade.CERTAIN:
@@ -57,14 +62,16 @@ def enrolled(patient: dict[str, Any], transaction: Transaction, context: Context
             _review(stored, also, transaction, context)  # two Patients of one person
             status, note = 200, "The person is known: your numbers were added"
         else:
-            stored = _make(patient, found, transaction, context)
+            stored = _make(patient, id or context.new_id(), found, transaction, context)
             status, note = 201, "The person is new to the index"
     return status, _shown(stored, transaction, context), note
 
 
-def _make(patient: dict[str, Any], found: list[Candidate], transaction: Transaction, context: Context) -> Stored:
-    id, party = context.new_id(), context.access.party
-    stored = transaction.put(_ready(content.fresh(patient, party, id), id, context), "POST")
+def _make(
+    patient: dict[str, Any], id: str, found: list[Candidate], transaction: Transaction, context: Context
+) -> Stored:
+    new = content.fresh(patient, context.access.party, id)
+    stored = transaction.put(_ready(new, id, context), "POST")
     _review(stored, found, transaction, context)
     return stored
 
