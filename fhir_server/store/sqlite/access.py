@@ -219,8 +219,7 @@ class Gate:
             return FALSE
         parts = [Sql("r.org=?", (self.lid(access.party),)), _within("r", int(access.own), int(access.own_sensitivity))]
         if not access.minors:
-            grown = "(r.pat=0 OR EXISTS(SELECT 1 FROM person m WHERE m.pat=r.pat AND m.adult<=?))"
-            parts.append(Sql(grown, (NOW,)))
+            parts.append(_GROWN)
         return conjunction(parts)
 
     @property
@@ -260,6 +259,8 @@ class Gate:
             + self._applies("g")
             + f" AND r.sensitivity&~g.sensitivity=0 AND -r.sk>=g.data_low AND -r.sk<g.data_high AND {dated}"
         )
+        if not self.access.minors:  # that a minor is registered somewhere is no approval
+            permit = permit + " AND (g.kind<>'registration' OR " + _GROWN + ")"
         undated = f"(r.sk={UNDATED} OR (-r.sk>=d.data_low AND -r.sk<d.data_high))"
         # A permit that names sensitivities is wider by them, not narrower, where ordinary rows are concerned.
         spec = f"(g.spec&CASE WHEN r.sensitivity THEN -1 ELSE {~BY_SENSITIVITY} END)"
@@ -322,6 +323,9 @@ class Gate:
         return self._connection.execute(
             f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}", (rid, *condition.args)
         ).fetchone()
+
+
+_GROWN = Sql("(r.pat=0 OR EXISTS(SELECT 1 FROM person m WHERE m.pat=r.pat AND m.adult<=?))", (NOW,))
 
 
 def _within(row: str, classes: int, sensitivity: int) -> Sql:
