@@ -8,18 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from fastapi import FastAPI
-
 from consent import Access
 from fhir_server.audit.current import FOLDER, Auditor, hidden_in
-from fhir_server.audit.event import MINOR, SUCCESS, Event, Who, who
 from fhir_server.audit.mask import harmless, masker
 from fhir_server.audit.routes import AuditLog
 from fhir_server.audit.watched import WatchedStore
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.verify import Authenticator
-from fhir_server.auth.web import Notice
-from fhir_server.auth.web import router as auth_router
+from fhir_server.beside import beside
 from fhir_server.context import Context
 from fhir_server.http.admission import Admission
 from fhir_server.http.shell import Application, Started
@@ -116,31 +112,14 @@ def _start(settings: Settings) -> Started:
         auth_file.close()
         store.close()
 
-    log = AuditLog(auditor, store)
+    async def wards(person: str) -> list[str]:
+        return store.wards(person)
+
+    log = AuditLog(auditor, store, wards)
     served = replace(context.routes, apart={"AuditEvent": log.handlers()})
     watched = replace(context, store=WatchedStore(store), routes=served)
-    return Started(watched, close, Admission(tokens, context.validator), auditor, _beside(auth_file, watched, auditor))
-
-
-def _beside(auth_file: AuthFile, context: Context, auditor: Auditor) -> FastAPI:
-    """The application of every path outside the FHIR base: sign-in, tokens, and what goes with them."""
-
-    def note(notice: Notice) -> None:
-        auditor.record_now(
-            Event(
-                context.clock(),
-                notice.kind,
-                "E",
-                MINOR if notice.kind.startswith("refused") else SUCCESS,
-                who=who(notice.requester) if notice.requester else Who(client=notice.client),
-                address=notice.address,
-                detail=notice.detail,
-            )
-        )
-
-    app = FastAPI(title="Yidang", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(auth_router(auth_file, context.settings, note=note))
-    return app
+    admission = Admission(tokens, context.validator)
+    return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))
 
 
 def _settled(context: Context) -> Context:

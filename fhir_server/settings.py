@@ -35,6 +35,7 @@ class Settings:
     ``oidc_issuer``: an external OpenID provider whose JWT access tokens are accepted ('' none).
     ``oidc_audience``: whom its tokens must be for (default: ``base_url``).
     ``oidc_claims``: which of its claims say what, such as ``institution=org role=job``.
+    ``break_glass_hours``: how long a file opened in an emergency stays open.
     ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
@@ -63,6 +64,7 @@ class Settings:
     oidc_issuer: str = ""
     oidc_audience: str = ""
     oidc_claims: str = ""
+    break_glass_hours: int = 24
     access_log: bool = False
 
 

@@ -59,7 +59,7 @@ async def show_sign_out(house: House, visit: Visit) -> Response:
 async def post_sign_out(house: House, visit: Visit) -> Response:
     """End the session; in a flow, let somebody else sign in."""
     if visit.session is not None:
-        house.observe(visit.event("sign-out"))
+        await run_in_threadpool(house.observe, visit.event("logout"))
         if visit.flow is not None:
             await run_in_threadpool(flow.release, house.auth_file, visit.flow, visit.session.id)
         await run_in_threadpool(forget_session, house, visit)
@@ -119,14 +119,14 @@ async def post_sessions(house: House, visit: Visit) -> Response:
     chosen, app = visit.get("session"), visit.get("app")
     if app:
         await run_in_threadpool(_revoke_app, house, account, app, visit.now)
-        house.observe(visit.event("app-revoked"))
+        await run_in_threadpool(house.observe, visit.event("revoke"))
         return go(visit, "/auth/sessions?done=app_revoked")
     if not chosen:
         raise Halt("bad_form")
     but = session.id if chosen == "others" else ""
     id = None if chosen in ("others", "all") else chosen
     ended = await run_in_threadpool(sessions.end, house.auth_file, account.id, visit.now, id, but)
-    house.observe(visit.event("session-ended", str(ended)))
+    await run_in_threadpool(house.observe, visit.event("logout", f"sessions ended: {ended}"))
     if chosen in ("all", session.id):
         visit.session = visit.account = None
         visit.keep_session("")
@@ -169,7 +169,9 @@ async def post_account(house: House, visit: Visit) -> Response | None:
     account, session = _own(visit)
     refused = await run_in_threadpool(sign_in.check_again, house.auth_file, account, visit.get("password"), visit.now)
     if refused is not None:
-        house.observe(visit.event("sign-in-refused", refused.reason))
+        await run_in_threadpool(
+            house.observe, visit.event("lockout" if refused.reason == "wait" else "refused-login", refused.reason)
+        )
         if refused.reason == "wait":
             problem = Problem("wait", {"minutes": limits.minutes(refused.wait)})
             return await run_in_threadpool(_account_page, house, visit, 429, problem)
@@ -184,7 +186,7 @@ async def post_account(house: House, visit: Visit) -> Response | None:
         return go(visit, visit.path("totp"))
     if action == "remove-totp" and account.kind == "resident":
         await run_in_threadpool(accounts.remove_totp, house.auth_file, account.id, visit.now)
-        house.observe(visit.event("second-factor-removed"))
+        await run_in_threadpool(house.observe, visit.event("account", "second factor removed"))
         visit.session = visit.account = None
         visit.keep_session("")
         title, words = text(visit.language, "account"), text(visit.language, "totp_removed")
@@ -201,6 +203,6 @@ def _change_password(house: House, visit: Visit) -> Response | None:
         accounts.change_password(house.auth_file, account, password, visit.now, keep=session.id)
     except AccountError as error:
         return _account_page(house, visit, 400, Problem(error.codes[0]))
-    house.observe(visit.event("password-changed"))
+    house.observe(visit.event("account", "password changed"))
     visit.account = accounts.get(house.auth_file, account.id)
     return None if visit.flow else go(visit, "/auth/account?done=password_changed")

@@ -105,7 +105,7 @@ async def post(house: House, visit: Visit) -> Response:
         return await _page(house, visit, 400, Problem("bad_form"))
     if answer == "no":
         await _end(house, flow)
-        house.observe(visit.event("app-refused"))
+        await run_in_threadpool(house.observe, visit.event("launch", "refused", patient=flow.patient))
         return go(visit, await run_in_threadpool(house.complete, flow.asked, None))
     if not complete(flow, account):
         return go(visit, visit.path("choose"))
@@ -115,7 +115,9 @@ async def post(house: House, visit: Visit) -> Response:
         return await _page(house, visit, 400, Problem("approve_nothing"))
     approved = _approved(visit, account, replace(requester, scopes=parse_all(scope)), scope)
     await _end(house, flow)
-    house.observe(visit.event("approved", f"{requester.role} {requester.purpose}".strip()))
+    await run_in_threadpool(
+        house.observe, visit.event("launch", f"{requester.role} {requester.purpose}".strip(), patient=requester.patient)
+    )
     return go(visit, await run_in_threadpool(house.complete, flow.asked, approved))
 
 

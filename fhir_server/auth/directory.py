@@ -7,15 +7,18 @@ themselves and their wards. https://hl7.org/fhir/R4/practitionerrole.html
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from consent import Access
 from consent.requester import Requester
 from consent.vocabulary import ROLE, ROLES
-from fhir_server.auth.accounts import Account
+from fhir_server.auth.accounts import Account, get
 from fhir_server.auth.file import AuthFile
+from fhir_server.records.health_code import read_code
+from fhir_server.records.matching.person import HEALTH_CODE
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import parse as parse_search
 from fhir_server.search.times import interval_reader
@@ -74,7 +77,6 @@ class RecordDirectory:
     """The directory of the record store.
 
     ``access_of``: the Access of a requester. ``wards``: from a guardian's Patient id to those of the wards.
-    ``code``: from a health code to a Patient id ('' when it is none); without it only ids are found.
     """
 
     def __init__(
@@ -82,16 +84,14 @@ class RecordDirectory:
         store: Store,
         extractor: Extractor,
         access_of: Callable[[Requester], Access],
-        wards: Callable[[str], Awaitable[Sequence[str]]],
+        wards: Callable[[str], Sequence[str]],
         clock: Callable[[], int],
         zone: str,
-        code: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
         self._store = store
         self._extractor = extractor
         self._access_of = access_of
         self._wards = wards
-        self._code = code
         self._clock = clock
         self._interval = interval_reader(zone)
         self._access = Access.everything("who may sign in as what")
@@ -158,7 +158,7 @@ class RecordDirectory:
         own = self._living(patient)
         if own is None:
             return ()
-        wards = [self._living(id) for id in await self._wards(own.id)]
+        wards = [self._living(id) for id in self._wards(own.id)]
         others = {ward.id: ward for ward in wards if ward is not None and ward.id != own.id}
         return (own, *sorted(others.values(), key=lambda one: (one.born, one.name, one.id)))
 
@@ -178,13 +178,14 @@ class RecordDirectory:
 
     async def find(self, requester: Requester, text: str) -> Person | None:
         """The Patient whom ``text`` names, read on behalf of ``requester``."""
-        typed = text.strip()
-        match = _PATIENT.fullmatch(typed)
-        candidates = [match[1]] if match else []
-        if self._code is not None and typed:
-            candidates.append(await self._code(typed))
-        for id in filter(None, candidates):
-            stored = self._store.read("Patient", id, self._access_of(requester))
+        access = self._access_of(requester)
+        if code := read_code(text):
+            pairs = [("identifier", f"{HEALTH_CODE}|{code}"), ("_count", "2")]
+            page = await self._store.search(parse_search(["Patient"], pairs, self._extractor).query, access)
+            if len(page.matches) == 1 and (body := page.matches[0].body) is not None:
+                return _person(parse(body), page.matches[0].id)
+        if match := _PATIENT.fullmatch(text.strip()):
+            stored = self._store.read("Patient", match[1], access)
             if stored is not None and stored.body is not None:
                 return _person(parse(stored.body), stored.id)
         return None
@@ -257,11 +258,14 @@ async def standing(auth_file: AuthFile, directory: Directory, account: Account) 
     return positions
 
 
-async def still_stands(auth_file: AuthFile, directory: Directory, account: Account, requester: Requester) -> bool:
-    """Whether a person still is what a token says: the role for staff, alive for residents, guardian of the ward.
+async def still_stands(auth_file: AuthFile, directory: Directory, id: str, requester: Requester) -> bool:
+    """Whether the account ``id`` still is what a token says: in that role; a living resident, guardian of the ward.
 
     Asked when tokens are refreshed; ends the tokens of roles that have ended.
     """
+    account = get(auth_file, id)
+    if account is None or not account.usable(time.time()):
+        return False
     if account.kind == "staff":
         asked = (requester.institution, requester.department, requester.role)
         positions = await standing(auth_file, directory, account)

@@ -71,7 +71,7 @@ def _secret(house: House, visit: Visit) -> str:
 
 async def post(house: House, visit: Visit, after: str) -> Response:
     """Judge the first code; with it the second factor is set up, and the recovery codes are shown."""
-    account, _ = _who(visit)
+    account, session = _who(visit)
     secret = await run_in_threadpool(_secret, house, visit)
     wait = await run_in_threadpool(limits.try_rate, house.auth_file, f"enrol:{account.id}", _TRIES, visit.now)
     if wait:
@@ -80,7 +80,9 @@ async def post(house: House, visit: Visit, after: str) -> Response:
     if step is None:
         return _page(house, visit, secret, 403, Problem("code_wrong"))
     codes = await run_in_threadpool(_set_up, house, visit, secret, step)
-    house.observe(visit.event("second-factor", "set-up"))
+    await run_in_threadpool(house.observe, visit.event("account", "second factor set up"))
+    if not session.full:
+        await run_in_threadpool(house.observe, visit.event("login", "pwd otp"))
     return page(house, visit, "recovery", recovery_codes=codes, next=after)
 
 

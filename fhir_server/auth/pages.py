@@ -148,11 +148,12 @@ async def post_sign_in(house: House, visit: Visit) -> Response:
     typed, password = visit.get("login"), visit.get("password")
     found = await run_in_threadpool(sign_in.check_password, house.auth_file, typed, password, visit.address, visit.now)
     if isinstance(found, Refused):
-        house.observe(_refusal(house, visit, "sign-in-refused", found))
+        await run_in_threadpool(house.observe, _refusal(house, visit, found))
         problem, status = problem_of(found)
         return page(house, visit, "sign_in", status, problem, login=typed[: sign_in.LONGEST_LOGIN], again=False)
     await run_in_threadpool(_enter, house, visit, found)
-    house.observe(visit.event("sign-in", visit.session.level if visit.session else ""))
+    if visit.session is not None and visit.session.full:
+        await run_in_threadpool(house.observe, visit.event("login", "pwd"))
     return go(visit, following(visit, visit.account, visit.session))
 
 
@@ -174,9 +175,9 @@ def _as_full(session: Session) -> Session:
     return replace(session, level="full", secret="")
 
 
-def _refusal(house: House, visit: Visit, kind: str, refused: Refused) -> Event:
+def _refusal(house: House, visit: Visit, refused: Refused) -> Event:
     account = accounts.get(house.auth_file, refused.account) if refused.account else None
-    return visit.event(kind, refused.reason, account)
+    return visit.event("lockout" if refused.reason == "wait" else "refused-login", refused.reason, account)
 
 
 def problem_of(refused: Refused) -> tuple[Problem, int]:
@@ -207,12 +208,12 @@ async def post_totp(house: House, visit: Visit) -> Response:
         return go(visit, following(visit, account, session))
     found = await run_in_threadpool(sign_in.check_code, house.auth_file, account, visit.get("code"), visit.now)
     if isinstance(found, Refused):
-        house.observe(visit.event("code-refused", found.reason))
+        await run_in_threadpool(house.observe, _refusal(house, visit, found))
         problem, status = problem_of(found)
         return page(house, visit, "totp", status, problem)
     token = await run_in_threadpool(sessions.raise_to_full, house.auth_file, session, found, visit.now)
     if token is None:
         raise Halt("csrf", 403)
     visit.keep_session(token)
-    house.observe(visit.event("second-factor", found))
+    await run_in_threadpool(house.observe, visit.event("login", f"pwd {found}"))
     return go(visit, following(visit, account, _as_full(session)))

@@ -37,8 +37,8 @@ _YEAR = 365 * 24 * 3600
 class Event:
     """Something that belongs on record.
 
-    ``kind``: sign-in, sign-in-refused, code-refused, second-factor, second-factor-removed, sign-out, session-ended,
-    password-changed, approved, app-refused, app-revoked. ``detail`` is a code, never what somebody typed.
+    ``kind`` (of ``audit.kinds``): login (second factor and all), refused-login, lockout, logout, account (password or
+    second factor changed), launch (an app was let in, or not), revoke. ``detail`` is a code, never what was typed.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Event:
     address: str
     client: str = ""
     detail: str = ""
+    patient: str = ""  # whose record an app was let in to
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +129,14 @@ class Visit:
         pairs = {**known, **query}
         return f"/auth/{page}?{urlencode(pairs)}" if pairs else f"/auth/{page}"
 
-    def event(self, kind: str, detail: str = "", account: Account | None = None) -> Event:
+    def event(self, kind: str, detail: str = "", account: Account | None = None, patient: str = "") -> Event:
         """An event of this visit."""
         who = account or self.account
         client = self.flow.asked.client if self.flow else ""
         if who is None:
-            return Event(kind, "", "", "", self.address, client, detail)
+            return Event(kind, "", "", "", self.address, client, detail, patient)
         subject = f"{'Practitioner' if who.kind == 'staff' else 'Patient'}/{who.subject}"
-        return Event(kind, who.id, subject, who.name, self.address, client, detail)
+        return Event(kind, who.id, subject, who.name, self.address, client, detail, patient)
 
     def csrf(self, auth_file: AuthFile) -> str:
         """The token of this session's forms."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from anyio import from_thread
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,10 +19,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from consent.requester import Requester
 from fhir_server.auth import authorize, flow, keys, limits, metadata, token
 from fhir_server.auth.client_auth import Proof, authenticate, claimed_client
-from fhir_server.auth.clients import CODE, Client, find
+from fhir_server.auth.clients import CODE, REFRESH, Client, find
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.issue import requester_of, token_hash
-from fhir_server.auth.oauth import OAuthError, invalid_client, invalid_request
+from fhir_server.auth.oauth import OAuthError, invalid_client, invalid_grant, invalid_request
 from fhir_server.auth.origin import Origin, origin_of
 from fhir_server.auth.remote_keys import RemoteKeys
 from fhir_server.auth.verify import STANDING
@@ -53,9 +54,13 @@ def router(
     clock: Callable[[], float] = time.time,
     note: Callable[[Notice], None] = lambda notice: None,
     remote: RemoteKeys | None = None,
+    stands: Callable[[str, Requester], Awaitable[bool]] | None = None,
 ) -> APIRouter:
-    """The routes; ``clock`` gives seconds since 1970, ``note`` takes what belongs on record."""
-    server = _Server(auth_file, settings, clock, note, remote or RemoteKeys(clock))
+    """The routes; ``clock`` gives seconds since 1970, ``note`` takes what belongs on record.
+
+    ``stands``: whether the account still is what a token says, by the records; asked when it is refreshed.
+    """
+    server = _Server(auth_file, settings, clock, note, remote or RemoteKeys(clock), stands)
     keys.ensure(auth_file, clock())
     routes = APIRouter(tags=["auth"])
     for path, make in (
@@ -89,12 +94,14 @@ class _Server:
         clock: Callable[[], float],
         note: Callable[[Notice], None],
         remote: RemoteKeys,
+        stands: Callable[[str, Requester], Awaitable[bool]] | None,
     ) -> None:
         self._file = auth_file
         self._settings = settings
         self._clock = clock
         self._note = note
         self._remote = remote
+        self._stands = stands
         self._cleared = 0.0
 
     # How requests are taken and answered
@@ -195,12 +202,22 @@ class _Server:
         self._clear(call.now)
         client, form = self._client(call)
         try:
+            self._check_standing(form)
             granted = token.exchange(token.Exchange(self._file, client, form, call.origin, call.now))
         except OAuthError as error:
             self._note(Notice("refused-token", None, client.id, call.address, error.description))
             raise
         self._note(Notice("token", granted.requester, client.id, call.address, form["grant_type"]))
         return JSONResponse(granted.body, headers=_NO_STORE)
+
+    def _check_standing(self, form: Mapping[str, str]) -> None:
+        """Refuse to refresh what a person is no longer: roles end in the records. Raises OAuthError."""
+        shown = form.get("refresh_token") if form.get("grant_type") == REFRESH else None
+        row = self._file.row(STANDING, token_hash(shown), "refresh") if shown else None
+        if self._stands is None or row is None or not row["account"]:
+            return
+        if not from_thread.run(self._stands, row["account"], requester_of(row["claims"], row["id"])):
+            raise invalid_grant("The person is no longer what the token says")
 
     def introspect(self, call: _Call) -> Response:
         """What a token stands for; only confidential clients are told."""

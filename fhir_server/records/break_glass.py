@@ -209,6 +209,7 @@ def _reviewer(context: Context) -> str:
 
 
 def moment(context: Context) -> datetime:
+    """The time, in the zone of the deployment."""
     return datetime.fromtimestamp(context.clock() / 1_000_000, ZoneInfo(context.settings.zone))
 
 

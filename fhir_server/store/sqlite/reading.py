@@ -11,7 +11,7 @@ from fhir_server.store.protocol import HistoryPage, HistoryScope, Stored
 from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, Versions, last_rid
+from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, Versions, find_lid, last_rid
 from fhir_server.store.sqlite.schema import ALIVE
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction
 
@@ -99,3 +99,13 @@ class Reading:
     def granted(self, access: Access, patient: str) -> tuple[str, ...]:
         """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
         return self._gate(access, "r").kinds(patient)
+
+    def wards(self, guardian: str, now: int) -> list[str]:
+        """The ids of the Patients whose guardian this Patient (id) is at ``now`` (µs)."""
+        grantee = find_lid(self.connection, self._names, "Patient", guardian)
+        found = self.connection.execute(
+            "SELECT DISTINCT e.id FROM grants g JOIN ent e ON e.lid=g.pat"
+            " WHERE g.grantee=? AND g.kind='guardian' AND g.permit=1 AND g.low<=? AND g.high>? ORDER BY e.id",
+            (grantee, now, now),
+        )
+        return [id for (id,) in found]

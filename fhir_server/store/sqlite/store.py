@@ -285,6 +285,10 @@ class SqliteStore:
         """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
         return self._reader().reading.granted(access, patient)
 
+    def wards(self, guardian: str) -> list[str]:
+        """The ids of the Patients whose guardian this Patient (id) is at present; for sign-in."""
+        return self._reader().reading.wards(guardian, self._clock())
+
     # -- care ----------------------------------------------------------------------------------
 
     def _background(self, quiet: bool) -> bool:
