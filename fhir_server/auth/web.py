@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -54,7 +54,7 @@ def router(
     clock: Callable[[], float] = time.time,
     note: Callable[[Notice], None] = lambda notice: None,
     remote: RemoteKeys | None = None,
-    stands: Callable[[str, Requester], Awaitable[bool]] | None = None,
+    stands: Callable[[str, Requester], Coroutine[Any, Any, bool]] | None = None,
 ) -> APIRouter:
     """The routes; ``clock`` gives seconds since 1970, ``note`` takes what belongs on record.
 
@@ -94,7 +94,7 @@ class _Server:
         clock: Callable[[], float],
         note: Callable[[Notice], None],
         remote: RemoteKeys,
-        stands: Callable[[str, Requester], Awaitable[bool]] | None,
+        stands: Callable[[str, Requester], Coroutine[Any, Any, bool]] | None,
     ) -> None:
         self._file = auth_file
         self._settings = settings
