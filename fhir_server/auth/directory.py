@@ -194,7 +194,7 @@ class RecordDirectory:
         """The name of a Practitioner or Patient."""
         type, _, id = reference.partition("/")
         found = self._read(type, id)
-        return "" if found is None else _name(found)
+        return "" if found is None else name_of(found)
 
     def _read(self, type: str, id: str) -> dict[str, Any] | None:
         stored = self._store.read(type, id, self._access) if id else None
@@ -219,10 +219,10 @@ def _is_department(organization: dict[str, Any]) -> bool:
 
 
 def _person(patient: dict[str, Any], id: str) -> Person:
-    return Person(id, _name(patient), str(patient.get("birthDate", "")))
+    return Person(id, name_of(patient), str(patient.get("birthDate", "")))
 
 
-def _name(resource: dict[str, Any]) -> str:
+def name_of(resource: dict[str, Any]) -> str:
     """The name as it is written: the text, or family and given names."""
     for name in resource.get("name", ()):
         if name.get("text"):
