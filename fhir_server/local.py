@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from consent import Access
@@ -18,14 +19,15 @@ from profiles.definitions import load
 _NO_LIMIT = 10_000_000
 
 
-def open_records(data: Path, command: str) -> Context:
+def open_records(data: Path, command: str, party: str = "") -> Context:
     """The context on the records in ``data``, made if they are not there; close its store at the end.
 
+    ``party``: reference to the custodian of what is written.
     Raises ValueError when they are of another layout.
     """
     # A file is as large as it is: the limits of requests are not for those who hold the folder.
     settings = settings_from(data=data, bundle_max=_NO_LIMIT)
-    return open_context(settings, Access.everything(f"yidang {command}"))
+    return open_context(settings, replace(Access.everything(f"yidang {command}"), party=party))
 
 
 def existing_store(data: Path, command: str) -> SqliteStore | None:

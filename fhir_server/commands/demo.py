@@ -1,101 +1,136 @@
-"""``yidang demo``: demonstration records loaded and served on this machine, with commands to try on them."""
+"""``yidang demo``: the demonstration alliance built in a folder, and the file that says how to get into it."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import shlex
-import tempfile
-from dataclasses import replace
+import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from fhir_server.context import Context
-
-_HEART_RATE = "http://loinc.org|8867-4"
+_MOST = 100_000
+_BULK = 1000  # written resources from which the statistics are refreshed
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser(
         "demo",
-        help="load demonstration records and serve them (development mode)",
-        description="Load the files of PATH, or a small made-up county when none is given, and serve them with --open. "
-        "Started again it serves what is there.",
+        help="build the demonstration alliance: made-up institutions, staff, residents, consents, clients",
+        description="Build the demonstration alliance in DIR, the same for the same seed, and write FILE, which holds "
+        "what an outside program needs to get in: clients with keys, accounts with passwords, all of them derived "
+        "from the seed. Built again it adds what is missing. Nobody in it exists; never mix it with real people.",
     )
     parser.add_argument("--data", type=Path, default=Path("demo-data"), metavar="DIR", help="default demo-data")
-    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080, help="default 8080")
-    parser.add_argument("--residents", type=int, default=100, metavar="N", help="of the made-up county (default 100)")
-    parser.add_argument("--no-serve", action="store_true", help="only load, and print the commands")
-    parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="files and folders to load instead")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default demo.json in DIR")
+    parser.add_argument("--residents", type=int, default=60, metavar="N", help=f"1 to {_MOST} (default 60)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="default 1")
+    parser.add_argument("--host", default="127.0.0.1", help="of the address in FILE (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="of the address in FILE (default 8080)")
+    parser.add_argument("--serve", action="store_true", help="then serve it there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no tour")
+    parser.add_argument("--jobs", type=int, metavar="J", help="processes (default: as many as cores)")
+    parser.add_argument(
+        "paths", type=Path, nargs="*", metavar="PATH", help="files and folders to load beside it, as the hospital's"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, print what to try, and serve. Returns the exit status."""
-    from fhir_server.commands import serve
-    from fhir_server.commands.load import load_paths
-    from fhir_server.local import open_records
-
-    if args.paths:
-        status = load_paths(args.data, args.paths)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            _county(args.residents, Path(folder))
-            status = load_paths(args.data, [Path(folder)])
-    context = open_records(args.data, "demo")
+    """Build, print what to try, and serve if asked to. Returns the exit status."""
+    if not 1 <= args.residents <= _MOST:
+        return _refuse(f"--residents must be from 1 to {_MOST}, not {args.residents}")
+    if args.jobs is not None and args.jobs < 1:
+        return _refuse("--jobs must be at least 1")
+    out = args.out or args.data / "demo.json"
+    base = f"http://{args.host}:{args.port}/fhir"
     try:
-        print(asyncio.run(tour(context, f"http://{args.host}:{args.port}/fhir")), flush=True)
+        args.data.mkdir(parents=True, exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        status = _build(args, out, base)
+    except (OSError, ValueError, RuntimeError, KeyboardInterrupt) as error:
+        text = str(error) or "interrupted; the same command goes on from here"
+        print(f"yidang demo: {text}", file=sys.stderr)
+        return 1
+    if not args.quiet:
+        print(_tour(base, out, args.seed), flush=True)
+    return _serve(args) if args.serve and status == 0 else status
+
+
+def _refuse(message: str) -> int:
+    print(f"yidang demo: {message}", file=sys.stderr)
+    return 2
+
+
+def _build(args: argparse.Namespace, out: Path, base: str) -> int:
+    from fhir_server.auth.file import AuthFile
+    from fhir_server.demonstration import file, tour
+    from fhir_server.demonstration.entrance import WARNING
+
+    began = time.monotonic()
+    written = _records(args)
+    status = _beside(args) if args.paths else 0
+    auth_file = AuthFile.open(args.data)
+    try:
+        file.write(out, auth_file, args.seed, args.residents, base)
+        tour.write_consent(out, args.seed)
     finally:
-        context.store.close()
-    if args.no_serve:
-        return status
-    return serve.run(argparse.Namespace(host=args.host, port=args.port, data=args.data, workers=1, open=True))
-
-
-def _county(residents: int, folder: Path) -> None:
-    from loaders.demo import bundles
-    from profiles import lossless
-
-    for name, bundle in bundles(residents, create=True):
-        (folder / f"{name}.json").write_bytes(lossless.encode(bundle))
-
-
-async def tour(context: Context, base: str) -> str:
-    """curl commands that work as printed on these records; ``base`` is the FHIR base."""
-    from profiles.lossless import parse
-
-    found = await _first(context, "Observation", [("code", _HEART_RATE), ("_sort", "-date")])
-    patient = found["subject"]["reference"].partition("/")[2] if found else None
-    lines = ["", "Try, in another terminal:", "", f"  curl {base}/metadata"]
-    if patient is None:
-        return "\n".join([*lines, f"  curl '{base}/Patient?_count=3'", ""])
-    stored = context.store.read("Patient", patient, context.access)
-    name = parse(stored.body)["name"][0]["family"] if stored and stored.body else ""
-    post = (
-        '{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org",'
-        f'"code":"8867-4"}}]}},"subject":{{"reference":"Patient/{patient}"}},'
-        '"valueQuantity":{"value":72,"unit":"/min","system":"http://unitsofmeasure.org","code":"/min"}}'
+        auth_file.close()
+    seconds = time.monotonic() - began
+    print(
+        f"{written:,} resources written for {args.residents:,} residents in {seconds:.1f} s; {out} says how to get in"
     )
-    lines += [
-        f"  curl {base}/Patient/{patient}",
-        f"  curl -G {base}/Patient --data-urlencode {shlex.quote(f'name={name}')}",
-        f"  curl '{base}/Observation?patient={patient}&code={_HEART_RATE}&_sort=-date&_count=5'",
-        f"  curl '{base}/Patient/{patient}/$everything?_count=20'",
-        f"  curl {base}/Observation -H 'Content-Type: application/fhir+json' -d '{post}'",
-        "",
-    ]
-    return "\n".join(lines)
+    print(f"*** {WARNING} ***", file=sys.stderr)
+    return status
 
 
-async def _first(context: Context, type: str, pairs: list[tuple[str, str]]) -> dict[str, Any] | None:
-    from fhir_server.interactions.criteria import read_search
-    from profiles.lossless import parse
+def _records(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    query = read_search((type,), pairs, context).query
-    page = await context.store.search(replace(query, count=1), context.access)
-    body = page.matches[0].body if page.matches else None
-    found: dict[str, Any] | None = parse(body) if body else None
-    return found
+    from fhir_server.demonstration.records import build, steps
+
+    written = 0
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[resources]:,} resources"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=args.quiet) as progress:
+        task = progress.add_task("", total=steps(args.residents), resources=0)
+        for count in build(args.data, args.residents, args.seed, args.jobs):
+            written += count
+            progress.update(task, advance=1, resources=written)
+        progress.update(task, completed=steps(args.residents))
+    if written >= _BULK:
+        from fhir_server.local import existing_store
+
+        store = existing_store(args.data, "demo")
+        if store is not None:
+            store.optimize()
+            store.close()
+    return written
+
+
+def _beside(args: argparse.Namespace) -> int:
+    """Load other files as records that the county hospital keeps."""
+    from fhir_server.commands.load import load_paths
+    from loaders.demo.county import HOSPITAL
+
+    return load_paths(args.data, args.paths, args.jobs, quiet=args.quiet, party=f"Organization/{HOSPITAL}")
+
+
+def _tour(base: str, out: Path, seed: int) -> str:
+    from fhir_server.demonstration import tour
+
+    called = Path(sys.argv[0])
+    command = str(called) if called.name == "yidang" else f"{sys.executable} -m fhir_server.cli"
+    return tour.text(base, Path(shlex.quote(str(out))), seed, command)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from fhir_server.commands import serve
+
+    return serve.run(argparse.Namespace(host=args.host, port=args.port, data=args.data, workers=1, open=False))

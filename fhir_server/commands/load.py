@@ -41,8 +41,11 @@ def run(args: argparse.Namespace) -> int:
     return load_paths(args.data, args.paths, args.jobs, quiet=args.quiet)
 
 
-def load_paths(data: Path, paths: list[Path], jobs: int | None = None, *, quiet: bool = False) -> int:
-    """Load files and folders into the records in ``data``, showing progress; the exit status."""
+def load_paths(data: Path, paths: list[Path], jobs: int | None = None, *, quiet: bool = False, party: str = "") -> int:
+    """Load files and folders into the records in ``data``, showing progress; the exit status.
+
+    ``party``: reference to whose records they become, where they do not say it themselves.
+    """
     from functools import partial
 
     from fhir_server.errors import FhirError
@@ -58,7 +61,7 @@ def load_paths(data: Path, paths: list[Path], jobs: int | None = None, *, quiet:
             _report(refusal, progress)
         task = progress.add_task("", total=sum(path.stat().st_size for path in found), resources=0, rate=0)
         try:
-            for event in load(found, partial(open_records, data, "load"), jobs):
+            for event in load(found, partial(open_records, data, "load", party), jobs):
                 total.add(event)
                 for refusal in event.refusals:
                     _report(refusal, progress)

@@ -99,6 +99,11 @@ async def _files(numbers: Iterator[int], seed: int, context: Context, tell: Call
             group.create_task(one())
 
 
+def steps(count: int) -> int:
+    """How many steps ``build`` takes, at most."""
+    return 1 + -(-count // _CHUNK)
+
+
 def build(data: Path, count: int, seed: int, processes: int | None = None) -> Iterator[int]:
     """Write the county and ``count`` residents; for each step the number of resources written.
 

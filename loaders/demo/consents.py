@@ -33,6 +33,7 @@ NOTICE_TEXT = (
     f"{COUNTY}紧密型县域医共体健康档案共享告知书（2025年10月版）。处理者：{COUNTY}人民医院及您选定的机构。"
     "目的：为您诊疗、健康管理和检查检验结果互认。您可随时在同一页面撤回同意，撤回不影响就诊。"
 )
+NOTICE_HASH = b64encode(hashlib.sha1(NOTICE_TEXT.encode(), usedforsecurity=False).digest()).decode()
 _ACTION = "http://terminology.hl7.org/CodeSystem/consentaction"
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _KINDS = {
@@ -146,7 +147,7 @@ def _consent(
                 "language": "zh-CN",
                 "title": "健康档案共享告知书",
                 "url": f"{NOTICE}:{NOTICE_VERSION}",
-                "hash": b64encode(hashlib.sha1(NOTICE_TEXT.encode(), usedforsecurity=False).digest()).decode(),
+                "hash": NOTICE_HASH,
             },
             "policy": [{"uri": f"{NOTICE}|{NOTICE_VERSION}"}],
             "verification": [{"verified": True, "verifiedWith": {"reference": performer}, "verificationDate": moment}],

@@ -92,8 +92,8 @@ def posts(institution: str, level: str) -> Iterator[Post]:
 
 # Physicians of the hospital who also sit in a township (派驻医师): id, where.
 POSTED: tuple[tuple[str, str], ...] = (
-    ("county-hospital-doctor-1", "township-1"),
-    ("county-hospital-doctor-2", "township-2"),
+    ("county-hospital-doctor-15", "township-1"),
+    ("county-hospital-doctor-16", "township-2"),
 )
 
 
