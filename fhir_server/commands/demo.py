@@ -127,7 +127,7 @@ def _tour(base: str, out: Path, seed: int) -> str:
 
     called = Path(sys.argv[0])
     command = str(called) if called.name == "yidang" else f"{sys.executable} -m fhir_server.cli"
-    return tour.text(base, Path(shlex.quote(str(out))), seed, command)
+    return tour.text(base, out, seed, command)
 
 
 def _serve(args: argparse.Namespace) -> int:
