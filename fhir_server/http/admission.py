@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from consent import Requester, Scope
+from consent import Access, Requester, Scope
 from consent.check import check as consent_check
 from consent.policy import access_for
 from fhir_server.context import Checker, Context
@@ -15,7 +15,7 @@ from fhir_server.http.exchange import Request
 from fhir_server.interactions.criteria import criteria
 from profiles.issues import Issue
 
-_MOST_SCOPES = 10_000
+_MOST_SCOPES, _MOST_KNOWN = 10_000, 4096
 
 
 class Tokens(Protocol):
@@ -46,17 +46,26 @@ class Admission:
     def __init__(self, tokens: Tokens, rules: Checker) -> None:
         self._tokens = tokens
         self._checks = Checks(rules)
+        self._known: dict[str, tuple[Requester, Access]] = {}
         self._constraints: dict[Scope, Mapping[str, object]] = {}
 
     def admit(self, request: Request, context: Context) -> Context:
         """The context on behalf of whoever sends ``request``. Raises Unauthorized."""
-        now = context.clock()
-        requester = self._tokens.requester(request.headers.get("authorization"), now / 1_000_000)
-        access = access_for(requester, now)
-        conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
-        if conditions:
-            access = replace(access, conditions=conditions)
+        requester, access = self.access(request.headers.get("authorization"), context)
         return replace(context, access=access, requester=requester, validator=self._checks)
+
+    def access(self, authorization: str | None, context: Context) -> tuple[Requester, Access]:
+        """Who sends this Authorization header, and on what terms. Raises Unauthorized."""
+        now = context.clock()
+        requester = self._tokens.requester(authorization, now / 1_000_000)
+        known = self._known.get(requester.token)
+        if known is None or known[0] is not requester:
+            conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
+            known = (requester, replace(access_for(requester, now), conditions=conditions))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[requester.token] = known
+        return requester, replace(known[1], now=now)
 
     def _constraint(self, scope: Scope, context: Context) -> Mapping[str, object]:
         """The search constraint of a scope, by type; nothing (so the scope is closed) where it is not understood."""

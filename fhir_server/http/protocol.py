@@ -16,6 +16,7 @@ from fhir_server.http.guard import Guarded
 from fhir_server.http.shell import Application
 
 _CONTINUE = b"HTTP/1.1 100"
+_END = b"\r\n\r\n"
 
 
 class _Joined:
@@ -58,26 +59,43 @@ class Connection(Guarded):
         super().__init__(*args, **named)
         self._joined: _Joined | None = None
         self._short = False  # the request that is being received was answered by the shortcut
+        self._held = False  # and the answer is still to come
+        self._single = False  # what was received is the whole head of one request, and nothing behind it
         self._application = self.app if isinstance(self.app, Application) else None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        self._single = data.endswith(_END) and data.count(_END) == 1
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """Answer a plain read at once; leave everything else to the application."""
         if (
             self._application is not None
+            and self._single
             and self.parser.get_method() == b"GET"
             and (self.cycle is None or self.cycle.response_complete)
             and not self.pipeline
             and not self.flow.write_paused
             and self.parser.get_http_version() == "1.1"
         ):
-            answer = self._application.plain_read(self.url, self.headers)
-            if answer is not None:
-                self._short = True
-                self._write_short(answer)
+            address = self.client[0] if self.client else ""
+            self._short = self._held = True
+            if self._application.plain_read(self.url, self.headers, address, self._write_short):
+                if self._held:  # the answer comes in a moment: nothing else is taken up before
+                    self.flow.pause_reading()
                 return
+            self._short = self._held = False
         super().on_headers_complete()
 
     def _write_short(self, answer: list[bytes]) -> None:
+        """Send the answer to a plain read; an empty one ends the connection."""
+        self._held = False
+        if self.transport.is_closing():
+            return
+        if not answer:
+            self.transport.close()
+            return
         head = [b"HTTP/1.1 200 OK\r\n"]
         for name, value in self.server_state.default_headers:
             head += (name, b": ", value, b"\r\n")
@@ -85,6 +103,7 @@ class Connection(Guarded):
         self.server_state.total_requests += 1
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body (a plain read has none)."""

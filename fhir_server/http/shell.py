@@ -154,7 +154,7 @@ class Application:
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         # Binary is left out: what a read of it gives depends on its content.
-        names = self._context.definitions.resource_types - {"Binary"}
+        names = self._context.definitions.resource_types - {"Binary"} - self._context.routes.apart.keys()
         self._readable = {name.encode(): name for name in names}
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -198,15 +198,56 @@ class Application:
         await send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else rendered.body})
 
-    def plain_read(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> list[bytes] | None:
-        """The header lines and body of a 200 answer to ``GET url``, or None where the long way must be gone.
+    def plain_read(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], address: str, respond: Callable[[list[bytes]], None]
+    ) -> bool:
+        """Answer ``GET url`` with 200 in one step; False where the long way must be gone.
 
-        Only for ``/fhir/[type]/[id]`` without query and with no header that changes the answer; it
-        gives the very bytes of the long way (a test compares them).
+        Only for ``/fhir/[type]/[id]`` without query and with no header that changes the answer. ``respond`` is given
+        the header lines and the body, the very bytes of the long way (a test compares them): at once in the
+        development mode, else when the read is on record.
         """
-        context = self._context
-        if context is None or not context.access.unrestricted or self._access_log is not None:
-            return None
+        started = self._started
+        if started is None or self._access_log is not None:
+            return False
+        asked = self._plain_request(url, headers)
+        if asked is None:
+            return False
+        type, id, authorization, zipped = asked
+        context, admission, auditor = started.context, started.admission, started.auditor
+        try:
+            requester, access = None, context.access
+            if admission is not None:
+                requester, access = admission.access(authorization, context)
+                if not access.allows("r", type):
+                    return False
+            stored = context.store.read(type, id, access)
+        except Exception:
+            return False  # the long way meets it again, and tells
+        if stored is None or stored.body is None or (zipped and len(stored.body) >= self._settings.compress_from):
+            return False
+        correlation = next(self._correlations)
+        answer = [
+            b'etag: W/"%d"\r\nlast-modified: ' % stored.version,
+            http_date(stored.updated).encode("ascii"),
+            _VARY_LINE,
+            correlation.encode("ascii"),
+            b"\r\ncontent-type: application/fhir+json; charset=utf-8\r\ncontent-length: %d\r\n\r\n" % len(stored.body),
+            stored.body,
+        ]
+        if requester is None or auditor is None:
+            respond(answer)
+        else:
+            # What cannot be put on record is not given out: the connection ends without an answer.
+            auditor.plain(
+                requester, access, stored, correlation, address, lambda error: respond([] if error else answer)
+            )
+        return True
+
+    def _plain_request(
+        self, url: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> tuple[str, str, str | None, bool] | None:
+        """Type, id, Authorization and whether gzip is taken, of a plain read; None for any other request."""
         parts = url.split(b"/")
         if len(parts) != 4 or parts[1] != b"fhir" or not _PLAIN_SEGMENT.fullmatch(parts[3]):
             return None
@@ -214,10 +255,15 @@ class Application:
         if type is None:
             return None
         zipped = False
+        authorization: str | None = None
         for name, value in headers:
-            if name not in _PLAIN_HEADERS:
+            if name == b"authorization":
+                if authorization is not None:
+                    return None
+                authorization = value.decode("latin-1")
+            elif name not in _PLAIN_HEADERS:
                 return None
-            if name == b"accept":
+            elif name == b"accept":
                 if value not in self._plain_accepts and not self._learn_accept(value):
                     return None
             elif name == b"accept-encoding":
@@ -227,20 +273,7 @@ class Application:
                     return None
             elif name == b"connection" and value != b"keep-alive":
                 return None
-        try:
-            stored = context.store.read(type, parts[3].decode("ascii"), context.access)
-        except Exception:
-            return None  # the long way meets it again, and tells
-        if stored is None or stored.body is None or (zipped and len(stored.body) >= self._settings.compress_from):
-            return None
-        return [
-            b'etag: W/"%d"\r\nlast-modified: ' % stored.version,
-            http_date(stored.updated).encode("ascii"),
-            _VARY_LINE,
-            next(self._correlations).encode("ascii"),
-            b"\r\ncontent-type: application/fhir+json; charset=utf-8\r\ncontent-length: %d\r\n\r\n" % len(stored.body),
-            stored.body,
-        ]
+        return type, parts[3].decode("ascii"), authorization, zipped
 
     def _learn_accept(self, value: bytes) -> bool:
         """Whether an Accept header asks for FHIR JSON; remembered, as clients repeat theirs."""

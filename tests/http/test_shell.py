@@ -130,7 +130,7 @@ def test_without_the_development_mode_nothing_is_given_out(start_server: Callabl
             answer = client.request(method, path, json=PATIENT if method == "POST" else None)
             assert answer.status_code == 401, path
             assert answer.json()["issue"][0]["code"] == "login"
-            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["www-authenticate"] == 'Bearer realm="yidang"'
         assert client.get("metadata").status_code == 200
         assert httpx.get(f"{server.root}/healthz").status_code == 200
 
