@@ -106,6 +106,13 @@ def run(work: object) -> object:
 
 def shadow(world: Loaded, who: Who, folder: Path) -> Asked:
     """The world as it would be if there were nothing but what ``who`` may search."""
+    fill_shadow(world, who, folder)
+    store, extractor = open_store(folder, [world.clock[0]])
+    return Asked(store, extractor, EVERYTHING)
+
+
+def fill_shadow(world: Loaded, who: Who, folder: Path) -> None:
+    """Write a shadow into the (fresh) folder."""
     store, extractor = open_store(folder, [world.clock[0]])
     current = set(world.current.values())
     rows = [row for row in seen(world, who, "s") if row in current and not row.deleted]
@@ -115,4 +122,4 @@ def shadow(world: Loaded, who: Who, folder: Path) -> Asked:
         assert resource is not None
         ready.append(prepare(resource, row.id, extractor))
     store.write_now(lambda tx: [tx.put(one, "PUT") for one in ready], EVERYTHING)
-    return Asked(store, extractor, EVERYTHING)
+    store.close()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.leaks.compare import Asked, shadow
 from tests.leaks.oracle import Who
+from tests.leaks.web import Shadow, Web
 from tests.leaks.world import Loaded, build
 
 COMPARED: Counter[str] = Counter()
@@ -29,6 +30,39 @@ def fresh(tmp_path: Path) -> Iterator[Loaded]:
     made = build(tmp_path / "world")
     yield made
     made.store.close()
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """The world behind the real application, for tests that do not change it."""
+    folder = tmp_path_factory.mktemp("web") / "data"
+    made = Web(build(folder), folder)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh_web(tmp_path: Path) -> Iterator[Web]:
+    """A world of one's own behind the real application."""
+    made = Web(build(tmp_path / "data"), tmp_path / "data")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def web_shadow_of(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Who], Shadow]]:
+    """An open server on the shadow of a requester, started once."""
+    folder = tmp_path_factory.mktemp("web-shadows")
+    made: dict[str, Shadow] = {}
+
+    def find(who: Who) -> Shadow:
+        if who.name not in made:
+            made[who.name] = Shadow(web.world, who, folder / str(len(made)))
+        return made[who.name]
+
+    yield find
+    for one in made.values():
+        one.close()
 
 
 @pytest.fixture(scope="session")

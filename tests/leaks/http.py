@@ -96,7 +96,7 @@ class Server:
             "method": method,
             "path": path,
             "raw_path": quote(path, safe="/$*%:@-._~!&'()+,;=").encode("ascii"),
-            "query_string": query.encode("ascii"),
+            "query_string": quote(query, safe="/$*%:@-._~!&'()+,;=?|").encode("ascii"),
             "root_path": "",
             "client": ("127.0.0.1", 40000),
             "server": (HOST, 80),

@@ -269,7 +269,7 @@ def _names(facts: Facts, rule: Rule, who: Who) -> bool:
         f"Organization/{m.alliance}" == rule.grantee
         and m.institution == who.institution
         and m.active
-        and m.since <= rule.given
+        and (not rule.permit or m.since <= rule.given)  # who joins later has no part in what was permitted before
         for m in facts.memberships
     )
 

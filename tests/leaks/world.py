@@ -14,6 +14,7 @@ from typing import Any
 
 from consent import Access
 from fhir_server.search.extract import Extractor
+from fhir_server.secrets import MasterKey
 from fhir_server.store.prepare import prepare
 from fhir_server.store.sqlite import SqliteStore
 from profiles.definitions import load
@@ -158,6 +159,7 @@ def custodian(party: str) -> Access:
 
 
 def open_store(folder: Path, clock: list[int]) -> tuple[SqliteStore, Extractor]:
+    MasterKey.open(folder)  # as a server's first start does: its other files need one
     extractor = Extractor(load())
     return SqliteStore.open(folder, extractor, clock=lambda: clock[0]), extractor
 
