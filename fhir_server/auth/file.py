@@ -94,7 +94,7 @@ _WITHDRAWING = (
     "DELETE ON tokens",
     "UPDATE OF revoked ON clients",
     "DELETE ON clients",
-    "UPDATE OF active, subject ON accounts",
+    "UPDATE OF active, subject, expires ON accounts",
     "DELETE ON accounts",
     "UPDATE ON account_roles",
     "DELETE ON account_roles",

@@ -17,8 +17,8 @@ _REMEMBERED = 4096
 _FOREIGN_SECONDS = 60
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
 STANDING = """
-SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.expires, t.used,
-  s.expires AS session_expires,
+SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.used,
+  min(t.expires, coalesce(a.expires, t.expires)) AS expires, s.expires AS session_expires,
   t.revoked IS NULL AND c.revoked IS NULL AND (t.session = '' OR s.id IS NOT NULL AND s.revoked IS NULL)
   AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
     SELECT 1 FROM account_roles r WHERE r.account = t.account

@@ -64,6 +64,17 @@ def test_a_remembered_token_expires_too(world: World) -> None:
         world.requester(token)
 
 
+def test_a_token_ends_with_the_last_day_of_its_account(world: World) -> None:
+    tokens = world.tokens()
+    assert world.requester(tokens["access_token"])
+    with world.auth_file.write() as connection:
+        connection.execute("UPDATE accounts SET expires = ?", (world.now + 60,))
+    world.now += 61
+    with pytest.raises(Unauthorized):
+        world.requester(tokens["access_token"])
+    assert world.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
 def test_a_refresh_token_is_no_access_token(world: World) -> None:
     with pytest.raises(Unauthorized):
         world.requester(world.tokens()["refresh_token"])
