@@ -6,8 +6,10 @@ whole was replaced, is told by anchors, which were written elsewhere.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,30 +77,51 @@ def _walk(folder: Path, verdict: Verdict) -> Iterator[Entry]:
         verdict.problems.append(f"there is no audit chain in {folder}")
         return
     seq, hash, ended = found[0] - 1, b"", "continued"
-    for place, first in enumerate(found):
+    while found:
+        first = found.pop(0)
         descriptor = os.open(segment_path(folder, first), os.O_RDONLY)
         try:
             head = Head.decode(os.pread(descriptor, HEAD, 0))
-            if place == 0:
-                verdict.first = head.first
-                hash = head.before
+            if not verdict.first:
+                verdict.first, hash = head.first, head.before
             if head.first != first or head.first != seq + 1 or head.before != hash:
                 verdict.problems.append(
                     f"segment {first} does not follow on entry {seq}: entries between them were removed or replaced"
                 )
             elif ended != "continued":
                 verdict.problems.append(f"the segment before {first} does not say that the chain goes on")
-            walk = Walk(descriptor, head)
+            walk = Walk(descriptor, head, thorough=False)
             yield from walk
+            with _nobody_writing(folder):
+                walk = Walk(descriptor, head, walk.offset, walk.seq, walk.hash)
+                yield from walk
             seq, hash, ended = walk.seq, walk.hash, walk.ended
             if ended == "damaged":
                 verdict.problems.append(f"segment {first}: {walk.why}")
         except Broken as broken:
+            ended = "damaged"
             verdict.problems.append(f"segment {first}: {broken}")
         finally:
             os.close(descriptor)
+        if not found and ended == "continued" and segment_path(folder, seq + 1).exists():
+            found = [seq + 1]  # begun meanwhile
     if ended == "continued":
         verdict.problems.append(f"the segment that begins with entry {seq + 1} is not there")
+
+
+@contextmanager
+def _nobody_writing(folder: Path) -> Iterator[None]:
+    """While a server appends, its last entry may be half there; not while this holds the lock."""
+    try:
+        lock = os.open(folder / "chain.lock", os.O_RDONLY)
+    except OSError:  # a copy of the chain, which nobody writes
+        yield
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _check_beginning(folder: Path, verdict: Verdict, cuts: list[tuple[int, str]]) -> None:
@@ -117,3 +140,16 @@ def _check_beginning(folder: Path, verdict: Verdict, cuts: list[tuple[int, str]]
             verdict.problems.append("the first segment does not begin the chain")
     elif (first - 1, before.hex()) not in cuts:
         verdict.problems.append(f"the entries before {first} are not there, and no pruning is on record that cut them")
+
+
+def tail(folder: Path) -> tuple[int, bytes]:
+    """Number and hash of the last entry of the chain in ``folder``. Raises Broken."""
+    first = segments(folder)[-1]
+    descriptor = os.open(segment_path(folder, first), os.O_RDONLY)
+    try:
+        walk = Walk(descriptor, Head.decode(os.pread(descriptor, HEAD, 0)))
+        for _ in walk:
+            pass
+        return walk.seq, walk.hash
+    finally:
+        os.close(descriptor)

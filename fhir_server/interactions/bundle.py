@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.audit.exchange import call_it
 from fhir_server.errors import BadRequest, FhirError
 from fhir_server.http.body import parsed_body
 from fhir_server.http.errors import error_response
@@ -37,6 +38,7 @@ async def submit(request: Request, context: Context) -> Response:
     else:
         bundle = parsed_body(request)
     check_bundle(bundle, _TYPES, context.settings.bundle_max, context.definitions)
+    call_it(bundle["type"])
     if bundle["type"] == "transaction":
         answers = await transact(bundle, context, request)
         _prefer(answers, returns(request))
