@@ -1,4 +1,4 @@
-"""A world of its own for every test of the protocol."""
+"""A world of its own for every test: of the protocol, and of the pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.auth.people import World as Clinic
+from tests.auth.people import make_world
 from tests.auth.protocol import World, world_in
 
 
@@ -16,3 +18,11 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield made
     made.authenticator.close()
     made.auth_file.close()
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Iterator[Clinic]:
+    """People who sign in, and the pages."""
+    made = make_world(tmp_path)
+    yield made
+    made.file.close()
