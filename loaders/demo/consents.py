@@ -109,7 +109,10 @@ def _consent(
 ) -> str:
     """File one Consent: given by the resident's own hand, by a guardian's, or on paper at an institution."""
     given = min(date(2025, 11, 3) + timedelta(days=draft.random.randint(0, 355)), draft.person.last)
-    given = max(given, draft.person.born)
+    # Who is fourteen consents itself from that birthday on.
+    born = draft.person.born
+    alone = born + timedelta(days=1) if guardian else born + timedelta(days=14 * 366)
+    given = min(max(given, alone), draft.person.last)
     moment = datetime.combine(given, time(draft.random.randint(8, 17), 30), ZONE).isoformat()
     performer = f"Patient/{draft.person.id}"
     custodian = f"Organization/{paper.id}" if paper else performer

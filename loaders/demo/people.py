@@ -96,7 +96,7 @@ _CAST: tuple[tuple[_Member, ...], ...] = (
         _Member((30, 31), False, traits="hepatitis"),
         _Member((0.03, 0.05), False, (0, 1), "SONC", "newborn", "birth-certificate", surname_of=1),
     ),
-    (_Member((34, 35), False, traits="hiv"),),
+    (_Member((34, 35), False, traits="hiv syphilis"),),
     (
         _Member((38, 39), True, traits="mental"),
         _Member((15, 16), False, (0,), "SONC", "adolescent-mind", surname_of=None),
