@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from fhir_server.errors import FhirError
 from fhir_server.http.exchange import Response
+from fhir_server.search.national import masked
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import ParseError
 
@@ -33,7 +34,11 @@ def refusal(error: Exception) -> FhirError | None:
 def _shortened(issues: Sequence[Issue]) -> list[Issue]:
     """The issues in a measure that a person reads: what is quoted from the request may be of any length."""
     shown = [
-        replace(issue, diagnostics=_cut(issue.diagnostics), expression=tuple(map(_cut, issue.expression)))
+        replace(
+            issue,
+            diagnostics=_cut(masked(issue.diagnostics)),
+            expression=tuple(_cut(masked(text)) for text in issue.expression),
+        )
         for issue in issues[:_ISSUES_MAX]
     ]
     if len(issues) > _ISSUES_MAX:

@@ -13,6 +13,7 @@ from fhir_server.errors import BadRequest
 from profiles.definitions import Definitions
 
 from .plan import Indexed, Source
+from .shield import Shield
 from .times import Reader
 from .tree import And, Node, Not, Or, Param, Prefix
 
@@ -33,7 +34,8 @@ class Context:
     """The surroundings of one search: definitions, zone, time and where this server lives.
 
     ``params`` gives the parameters of a type; ``now`` is in microseconds; ``base_urls`` end without a slash.
-    ``nodes`` counts the conditions so far, ``systems`` are the code systems that were named.
+    ``shield`` hashes the numbers that are indexed as hashes. ``nodes`` counts the conditions so far,
+    ``systems`` are the code systems that were named.
     """
 
     definitions: Definitions
@@ -41,6 +43,7 @@ class Context:
     interval: Reader
     now: int
     base_urls: Sequence[str] = ()
+    shield: Shield = field(default_factory=Shield)
     nodes: int = 0
     systems: set[str] = field(default_factory=set)
 

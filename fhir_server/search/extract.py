@@ -16,9 +16,11 @@ from . import closures
 from .closures import Branching, Leaf
 from .computed import computed_sink
 from .elements import elements_sink
+from .national import SHORTEST, holds_number, masked
 from .paths import ExistsAndNotFalse, Field, branches
 from .plan import Indexed, TypePlan, elements_at, plan_of
 from .rows import Rows
+from .shield import Shield
 from .sinks import Setting, Sink
 from .times import interval_reader
 from .tree import INSIDE, inside_key
@@ -103,7 +105,8 @@ class _TypeExtractor:
 class Extractor:
     """Turns resources into rows. ``custom`` are further search parameters; an official code is never replaced.
 
-    ``zone`` reads dates without one; references under ``base_urls`` are this server's.
+    ``zone`` reads dates without one; references under ``base_urls`` are this server's. ``shield`` hashes identity
+    numbers: the store gives it its key.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class Extractor:
         self.zone = zone
         self.interval = interval_reader(zone)
         self.base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self.shield = Shield()
         self._types: dict[str, _TypeExtractor] = {}
         self._indexed: dict[str, Mapping[str, Indexed]] = {}
 
@@ -184,6 +188,7 @@ class Extractor:
                 of_all(resource, out)
         except Exception:  # odd input: once more, element by element
             out = _careful(compiled, resource)
+        _conceal(out, self.shield)
         _summarise(compiled, type_, resource, out)
         if out.inside:
             _mark(type_, resource, out)
@@ -233,7 +238,9 @@ class Extractor:
             out.contained.append((place, one["resourceType"], part))
 
     def _setting(self, *, also: Mapping[str, tuple[str, ...]] | None = None, bare: bool = False) -> Setting:
-        return Setting(self.interval, self.definitions.resource_types, self.base_urls, also=also, bare=bare)
+        return Setting(
+            self.interval, self.definitions.resource_types, self.base_urls, also=also, bare=bare, shield=self.shield
+        )
 
     def _composites(self, type_: str, plan: TypePlan) -> list[tuple[str, Sink]]:
         """For each base of composites, the first key of its path and the function of the whole resource."""
@@ -318,6 +325,19 @@ def _mark(type_: str, resource: dict[str, Any], out: Rows) -> None:
     for place, _, part in out.contained:
         own = resource["contained"][place].get("id")
         part.tok += [(key, "", INSIDE) for key in referring.get(own, ())]
+
+
+def _conceal(out: Rows, shield: Shield) -> None:
+    """Hash identity numbers wherever they stand; no name is as long as one, so few texts are looked at."""
+    for place, (key, system, code) in enumerate(out.tok):
+        if len(code) >= SHORTEST and holds_number(code):
+            out.tok[place] = (key, system, shield.code("", code))
+    for place, (key, normalised, exact) in enumerate(out.str):
+        if len(normalised) >= SHORTEST and holds_number(normalised):
+            out.str[place] = (key, masked(normalised), masked(exact))
+    for place, (number, table, row) in enumerate(out.elements):
+        if table == "tok" and len(row[2]) >= SHORTEST and holds_number(row[2]):
+            out.elements[place] = (number, table, (row[0], row[1], shield.code("", row[2])))
 
 
 def _summarise(compiled: _TypeExtractor, type_: str, resource: dict[str, Any], out: Rows) -> None:

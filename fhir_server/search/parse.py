@@ -69,7 +69,7 @@ def parse(
     """
     clock = time.time_ns() // 1000 if now is None else now
     bases = (*extractor.base_urls, base_url.rstrip("/")) if base_url else extractor.base_urls
-    context = Context(extractor.definitions, extractor.indexed, extractor.interval, clock, bases)
+    context = Context(extractor.definitions, extractor.indexed, extractor.interval, clock, bases, extractor.shield)
     if len(pairs) > _MOST_PARAMETERS or any(len(value) > _LONGEST for _, value in pairs):
         raise BadRequest(f"a search has at most {_MOST_PARAMETERS} parameters of at most {_LONGEST} characters")
     searched = _searched(context, tuple(types), pairs)
@@ -86,7 +86,7 @@ def parse(
             ignored.append(f"{name}={value}" if name.partition(":")[0] in _NAMING else name)
             continue
         if used:
-            applied.append((name, value))
+            applied.append((name, context.shield.conceal(value)))
     where = tuple((type, found[0] if len(found) == 1 else And(tuple(found))) for type, found in nodes.items())
     fragments: tuple[Contains, ...] = ()
     if building.contained != "false":

@@ -7,10 +7,11 @@ input: the extractor then goes on with the other elements.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .rows import Rows
+from .shield import Shield
 from .times import Reader
 
 Sink = Callable[[Any, Rows], None]
@@ -23,7 +24,7 @@ class Setting:
     ``interval`` reads dates; ``resource_types`` and ``base_urls`` (without a last slash) say
     which references are this server's; ``target`` restricts a reference parameter to a type;
     ``also`` maps target types to further codes that are then present; ``bare`` leaves out
-    derived keys (composite components have no modifiers).
+    derived keys (composite components have no modifiers). ``shield`` hashes national numbers.
     """
 
     interval: Reader
@@ -32,6 +33,7 @@ class Setting:
     target: str | None = None
     also: Mapping[str, tuple[str, ...]] | None = None
     bare: bool = False
+    shield: Shield = field(default_factory=Shield)
 
 
 Factory = Callable[[str, Setting], Sink]

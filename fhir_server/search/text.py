@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from .national import is_national, masked
+
 _TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
 _SKIPPED = frozenset(
     {"resourceType", "div", "data", "id", "reference", "system", "url", "fullUrl", "contentType", "hash"}
@@ -23,13 +25,14 @@ def narrative(resource: dict[str, Any]) -> str:
     div = text.get("div") if isinstance(text, dict) else None
     if not isinstance(div, str):
         return ""
-    return " ".join(html.unescape(_TAG.sub(" ", div)).split())
+    return masked(" ".join(html.unescape(_TAG.sub(" ", div)).split()))
 
 
 def full_text(resource: dict[str, Any]) -> tuple[str, str]:
     """The narrative's text, and all strings of the resource (the narrative too), joined by blanks.
 
-    Ids, URLs, systems and binary data are left out: they are no words.
+    Ids, URLs, systems and binary data are left out: they are no words. So are national identity numbers: they are
+    found by keyed hashes only (``shield``).
     """
     told = narrative(resource)
     return told, " ".join([told, *_strings(resource)] if told else _strings(resource))
@@ -41,8 +44,13 @@ def _strings(value: Any) -> Iterator[str]:
         item = stack.pop()
         if type(item) is str:
             if item and len(item) <= _LONGEST:
-                yield item
+                yield masked(item)
         elif type(item) is list:
             stack.extend(reversed(item))
         elif type(item) is dict:
-            stack.extend(reversed([v for k, v in item.items() if k not in _SKIPPED]))
+            skipped = _SKIPPED | {"value"} if _names_person(item.get("system")) else _SKIPPED
+            stack.extend(reversed([v for k, v in item.items() if k not in skipped]))
+
+
+def _names_person(system: Any) -> bool:
+    return type(system) is str and is_national(system)

@@ -67,7 +67,7 @@ def foreign_type(text: str, resource_types: frozenset[str]) -> str | None:
 def _reference(key: str, setting: Setting) -> Sink:
     read = local_reader(setting.resource_types, tuple(setting.base_urls))
     only, also, types = setting.target, setting.also or {}, setting.resource_types
-    identifier_key, bare = f"{key}:identifier", setting.bare
+    identifier_key, bare, hashed = f"{key}:identifier", setting.bare, setting.shield.identifier
 
     def sink(value: Any, out: Rows) -> None:
         text = value.get("reference")
@@ -92,7 +92,7 @@ def _reference(key: str, setting: Setting) -> Sink:
                 return
             number, system = identifier.get("value", ""), identifier.get("system", "")
             if not bare and type(number) is str and type(system) is str and (number or system):
-                out.tok.append((identifier_key, system, number))
+                out.tok.append((identifier_key, system, hashed(system, number, identifier.get("type"))))
         if found is not None and also:
             out.present.update(also.get(found, ()))
 

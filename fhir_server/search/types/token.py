@@ -65,14 +65,16 @@ def _codeable_concept(key: str, setting: Setting) -> Sink:
 
 def _identifier(key: str, setting: Setting) -> Sink:
     text_key, type_key, bare = f"{key}:text", f"{key}:of-type", setting.bare
+    hashed = setting.shield.identifier
 
     def sink(value: Any, out: Rows) -> None:
         number, system = value.get("value", ""), value.get("system", "")
         if type(number) is not str or type(system) is not str:
             return
+        kind = value.get("type")
+        number = hashed(system, number, kind)
         if number or system:
             out.tok.append((key, system, number))
-        kind = value.get("type")
         if kind is None or bare:
             return
         text = kind.get("text")
@@ -114,7 +116,7 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
         mode = StringMode.CONTAINS if has_han(wanted) else StringMode.PREFIX
         return per_source(indexed, lambda p, _: String(Param(p.type, f"{p.key}:text"), mode, wanted))
     if modifier == "of-type":
-        return _of_type(indexed, text)
+        return _of_type(context, indexed, text)
     if modifier in _TERMINOLOGY:
         raise NotSupported(f"'{indexed.code}:{modifier}' needs terminology, which this server does not have yet")
     if modifier:
@@ -123,14 +125,24 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     if len(parts) == 1:
         # Primitive elements have no system: saying so spares the store the look for the same code in several.
         system = "" if indexed.types and indexed.types <= _PRIMITIVE else None
-        return per_source(indexed, lambda p, _: Token(p, system, parts[0]))
+        return per_source(indexed, lambda p, _: _of_any_system(context, indexed, p, system, parts[0]))
     if len(parts) > 2 or not any(parts):
         raise bad_value(indexed, text, "it is 'code', 'system|code', '|code' or 'system|'")
-    return per_source(indexed, lambda p, _: _with_system(indexed, p, *parts))
+    return per_source(indexed, lambda p, _: _with_system(context, indexed, p, *parts))
 
 
-def _with_system(indexed: Indexed, param: Param, system: str, code: str) -> Node:
+def _of_any_system(context: Context, indexed: Indexed, param: Param, system: str | None, code: str) -> Node:
+    """The code, and where it can be an identity number of whatever kind, its hash."""
+    identifies = not indexed.types or "Identifier" in indexed.types
+    codes = context.shield.spellings(code) if identifies else (context.shield.code("", code),)
+    return any_of(Token(param, system, one) for one in codes)
+
+
+def _with_system(context: Context, indexed: Indexed, param: Param, system: str, code: str) -> Node:
     """Elements of type ``code`` or ``boolean`` hold no system; theirs is implied by the definition."""
+    if not system and "Identifier" in indexed.types:  # a number of which only the type says what it is
+        return _of_any_system(context, indexed, param, "", code)
+    code = context.shield.code(system, code)
     nodes: list[Node] = []
     if indexed.types - _PRIMITIVE or not indexed.types:
         nodes.append(Token(param, system, code or None))
@@ -139,11 +151,12 @@ def _with_system(indexed: Indexed, param: Param, system: str, code: str) -> Node
     return any_of(dict.fromkeys(nodes))
 
 
-def _of_type(indexed: Indexed, text: str) -> Node:
+def _of_type(context: Context, indexed: Indexed, text: str) -> Node:
     parts = [unescape(part) for part in split(text, "|")]
     if "Identifier" not in indexed.types:
         raise no_modifier(indexed, "of-type", [m for m in MODIFIERS if m != "of-type"])
     if len(parts) != 3 or not all(parts):
         raise bad_value(indexed, text, "with :of-type it is 'type-system|type-code|value'")
     system, code, number = parts
-    return per_source(indexed, lambda p, _: Token(Param(p.type, f"{p.key}:of-type"), system, f"{code}|{number}"))
+    codes = [f"{code}|{one}" for one in context.shield.spellings(number)]
+    return per_source(indexed, lambda p, _: any_of(Token(Param(p.type, f"{p.key}:of-type"), system, c) for c in codes))

@@ -100,6 +100,7 @@ class SqliteStore:
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
         self.vault = Vault(master or MasterKey.open(folder))
+        extractor.shield.use(self.vault.master.derive("identifier index"), self.vault.master.digest)
         connection = schema.connect(self.path, writer=True, vault=self.vault)
         schema.create(connection)
         self._prepare_file(connection)
