@@ -250,6 +250,10 @@ class Gate:
 
     def permits(self, select: str) -> Sql:
         """``SELECT … FROM grants g``: the permits that open ``r`` and that no refusal withholds."""
+        return self.permit(select) + " AND (g.overriding OR NOT EXISTS(" + self.refusal("1") + "))"
+
+    def permit(self, select: str) -> Sql:
+        """``SELECT … FROM grants g``: the permits that are about ``r``."""
         low, high = NO_PERIOD
         dated = f"(r.sk<>{UNDATED} OR (g.data_low={low} AND g.data_high={high}))"
         permit = (
@@ -261,18 +265,21 @@ class Gate:
         )
         if not self.access.minors:  # that a minor is registered somewhere is no approval
             permit = permit + " AND (g.kind<>'registration' OR " + _GROWN + ")"
+        return permit
+
+    def refusal(self, select: str) -> Sql:
+        """``SELECT … FROM grants d``: the refusals that are about ``r`` and prevail over the permit ``g``."""
         undated = f"(r.sk={UNDATED} OR (-r.sk>=d.data_low AND -r.sk<d.data_high))"
         # A permit that names sensitivities is wider by them, not narrower, where ordinary rows are concerned.
         spec = f"(g.spec&CASE WHEN r.sensitivity THEN -1 ELSE {~BY_SENSITIVITY} END)"
         prevails = f"((d.spec&~{spec})=0 AND d.spec<>{spec}) OR (d.src=g.src AND g.depth>d.depth)"
-        refusal = (
-            Sql("SELECT 1 FROM grants d WHERE d.pat=r.pat AND ")
+        return (
+            Sql(f"SELECT {select} FROM grants d WHERE d.pat=r.pat AND ")
             + self.grantees.of("d", everyone=True)
             + " AND d.permit=0 AND "
             + self._applies("d")
             + f" AND (d.sensitivity=0 OR d.sensitivity&r.sensitivity) AND {undated} AND NOT ({prevails})"
         )
-        return permit + " AND (g.overriding OR NOT EXISTS(" + refusal + "))"
 
     def _applies(self, rule: str) -> Sql:
         """What permits and refusals have in common: validity, purpose, class, custodian, document."""
