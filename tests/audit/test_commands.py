@@ -1,0 +1,89 @@
+"""`yidang audit` in its own process, and on damaged chains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fhir_server.audit.chain import segment_path
+from fhir_server.audit.event import encode
+from fhir_server.audit.trail import Trail
+from fhir_server.cli import main
+from tests.audit.samples import make_event
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    trail = Trail(tmp_path / "audit")
+    trail.append_now([encode(make_event(number)) for number in range(5)])
+    trail.append_now([encode(make_event(9, patients=("li",)))])
+    trail.close()
+    return tmp_path
+
+
+def test_verify_says_that_the_chain_is_whole(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "verify", "--data", str(data)]) == 0
+    assert "entries 1 to 6" in capsys.readouterr().out
+
+
+def test_verify_says_what_is_wrong(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = segment_path(data / "audit", 1)
+    path.write_bytes(path.read_bytes().replace(b"zhang", b"huang", 1))
+    assert main(["audit", "verify", "--data", str(data)]) == 1
+    assert "entry 1 is not the one that was written there" in capsys.readouterr().err
+
+
+def test_the_head_is_an_anchor_for_later(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "head", "--data", str(data)]) == 0
+    head = capsys.readouterr().out.strip()
+    assert main(["audit", "verify", "--data", str(data), "--anchor", head]) == 0
+    longer = f"7:{head.partition(':')[2]}"
+    assert main(["audit", "verify", "--data", str(data), "--anchor", longer]) == 1
+    assert "cut off" in capsys.readouterr().err
+
+
+def test_a_head_as_json_is_an_anchor_file(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "head", "--data", str(data), "--json"]) == 0
+    file = tmp_path / "elsewhere.ndjson"
+    file.write_text(capsys.readouterr().out)
+    assert main(["audit", "verify", "--data", str(data), "--anchors", str(file)]) == 0
+    file.write_text(file.read_text().replace('"mac": "', '"mac": "0'))
+    assert main(["audit", "verify", "--data", str(data), "--anchors", str(file)]) == 1
+    assert "not signed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--anchor", "nonsense"], ["--anchors", "/nowhere/at/all"]])
+def test_a_wrong_anchor_is_refused(data: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "verify", "--data", str(data), *wrong]) == 1
+    assert "yidang audit:" in capsys.readouterr().err
+
+
+def test_export_writes_auditevents(data: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["audit", "export", "--data", str(data)]) == 0
+    events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [event["id"] for event in events] == [f"{seq}-0" for seq in range(1, 7)]
+    assert {event["resourceType"] for event in events} == {"AuditEvent"}
+
+
+def test_export_chooses_by_person_and_date(data: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["audit", "export", "--data", str(data), "--patient", "li"]) == 0
+    assert len(capfdbinary.readouterr().out.splitlines()) == 1
+    assert main(["audit", "export", "--data", str(data), "--since", "2100"]) == 0
+    assert capfdbinary.readouterr().out == b""
+    assert main(["audit", "export", "--data", str(data), "--since", "yesterday"]) == 2
+
+
+def test_prune_keeps_what_is_young_and_refuses_less_than_three_years(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", "prune", "--data", str(data)]) == 0
+    assert "nothing is older" in capsys.readouterr().out
+    assert main(["audit", "prune", "--data", str(data), "--years", "1"]) == 1
+
+
+@pytest.mark.parametrize("action", ["verify", "head", "export", "prune"])
+def test_a_folder_without_chain_is_said_so(tmp_path: Path, action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", action, "--data", str(tmp_path)]) == 1
+    assert "no audit chain" in capsys.readouterr().err
