@@ -6,6 +6,7 @@ directions; ties are broken by commit order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,11 +106,18 @@ _TABLES = {
 }
 
 
-def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: str | None, clinical: bool) -> Ordering:
+def ordering(
+    sort: tuple[Sort, ...],
+    t: int | None,
+    names: Names,
+    primary_date: str | None,
+    clinical: bool,
+    seen: Callable[[str], Sql] = lambda rid: TRUE,
+) -> Ordering:
     """The order of ``sort`` for rows of type number ``t`` (None: of several types).
 
     ``primary_date`` is the date parameter that ``sk`` holds; ``clinical`` says that the driver's
-    rows come in natural order anyway.
+    rows come in natural order anyway; ``seen`` is the condition that the version of a rid may be seen.
     """
     if not sort:
         return Ordering(NATURAL if clinical else OLDEST, (), ())
@@ -131,7 +139,7 @@ def ordering(sort: tuple[Sort, ...], t: int | None, names: Names, primary_date: 
             joins.append(_token_values(item, i, t, names))
             keys.append(Sql(f"z{i}.v"))
         else:
-            keys.append(_key(item, t, names))
+            keys.append(_key(item, t, names, seen))
     return Ordering(KEYS, tuple(keys), tuple(item.descending for item in sort), tuple(joins))
 
 
@@ -151,7 +159,7 @@ def _token_values(item: Sort, number: int, t: int | None, names: Names) -> Sql:
     return Sql(f" LEFT JOIN ({gathered} GROUP BY x.rid) z{number} ON z{number}.rid=d.rid", numbers)
 
 
-def _key(item: Sort, t: int | None, names: Names) -> Sql:
+def _key(item: Sort, t: int | None, names: Names, seen: Callable[[str], Sql]) -> Sql:
     """The sort value of row ``d``: the least of several values ascending, the greatest descending."""
     if (column := _COLUMNS.get(item.order)) is not None:
         return Sql(column)
@@ -160,6 +168,9 @@ def _key(item: Sort, t: int | None, names: Names) -> Sql:
     table, column_name, hint = _TABLES[item.order]
     if item.order is Order.REFERENCE:
         of_type = Sql("") if item.target is None else Sql(" AND y.t=?", (names.type(item.target),))
+        # What is referred to and hidden sorts as what is referred to and absent.
+        shown = seen("y.rid")
+        of_type += Sql("") if shown == TRUE else Sql(" AND ") + shown
         target = Sql("(SELECT min(y.id) FROM res y INDEXED BY res_lid WHERE y.lid=x.key") + of_type + ")"
         rows = Sql(f") FROM link x WHERE x.rid=d.rid AND x.p IN ({places}))", numbers)
         return Sql(f"(SELECT {pick}(") + target + rows

@@ -163,7 +163,7 @@ class Search:
         compiler = self.compiler(snapshot, gate)
         primary = None if several else self._primary_date(type_)
         driver, rest = compiler.plan(t, node, page=True)
-        order = ordering(query.sort, t, self.names, primary, clinical=driver.sorted and not several)
+        order = ordering(query.sort, t, self.names, primary, driver.sorted and not several, gate.row)
         if kind is not None and order.kind != kind:
             order = Ordering(kind, (), ())
         if order.kind in (NEWEST, OLDEST) and driver == compiler.listing(t):
