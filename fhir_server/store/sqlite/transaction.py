@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from consent import Access
+from consent.labels import label_source
 from consent.vocabulary import RecordClass
 from consent.writing import refused
 from fhir_server.errors import Conflict, Forbidden, NotFound, Unprocessable
@@ -177,6 +178,8 @@ class SqliteTransaction:
         stale = prepared.generation != self._extractor.generation  # custom parameters came or went meanwhile
         rows = self._extractor.rows(prepared.resource) if stale else prepared.rows
         patient = kept(self._connection, lid) if prepared.type == "Patient" else 0
+        if label_source(prepared.resource) or ("encounter" in prepared.resource and not self.access.party):
+            self._flush_versions()  # what it takes its labels or its custodian from may be of this very write
         place = self._filing.place(prepared, patient, before, self.access.party)
         postings.tables(rows, t, rid, max(place.pat, 0), self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
