@@ -21,6 +21,8 @@ from fhir_server.http.admission import Admission
 from fhir_server.http.desk import Desk
 from fhir_server.records.approvals import approve_minor, report
 from fhir_server.records.break_glass import BreakGlass
+from fhir_server.records.health_code_desk import HealthCodeDesk
+from fhir_server.records.signed_code import Signer
 from fhir_server.store.sqlite import SqliteStore
 
 
@@ -66,12 +68,18 @@ def _event(now: int, kind: str, asker: Who, address: str, detail: str, patients:
 
 def _mount_desk(app: FastAPI, auth_file: AuthFile, context: Context, desk: Desk) -> None:
     """What a token's holder does in the record beside FHIR."""
-    glass = BreakGlass(auth_file, context.settings.break_glass_hours)
+    settings = context.settings
+    glass = BreakGlass(auth_file, settings.break_glass_hours)
+    signer = Signer(auth_file.sealer.keyed_hash("ES256", "health code"))
+    codes = HealthCodeDesk(signer, settings.health_code_seconds, settings.health_code_hours)
+    app.add_api_route("/health-code/keys", signer.published, methods=["GET"], response_model=None)
     for method, path, work in (
         ("POST", "/break-glass", glass.open),
         ("GET", "/break-glass", glass.reviews),
         ("POST", "/break-glass/review", glass.review),
         ("POST", "/break-glass/end", glass.end),
+        ("GET", "/health-code", codes.show),
+        ("POST", "/health-code/scan", codes.scan),
         ("POST", "/minor-access", approve_minor),
         ("POST", "/statutory-report", report),
     ):

@@ -36,6 +36,8 @@ class Settings:
     ``oidc_audience``: whom its tokens must be for (default: ``base_url``).
     ``oidc_claims``: which of its claims say what, such as ``institution=org role=job``.
     ``break_glass_hours``: how long a file opened in an emergency stays open.
+    ``health_code_seconds``, ``health_code_hours``: how long a shown health code is good, and how long the file stays
+    open to the institution that scanned it.
     ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
@@ -65,6 +67,8 @@ class Settings:
     oidc_audience: str = ""
     oidc_claims: str = ""
     break_glass_hours: int = 24
+    health_code_seconds: int = 60
+    health_code_hours: int = 24
     access_log: bool = False
 
 

@@ -80,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "client": _own(_STARTED, "client", "客户端变更", "client changed"),
     "key": _own(_STARTED, "key", "密钥变更", "key changed"),
     "break-glass": _own(_ALERT, "break-glass", "紧急访问", "break-glass", (DCM, "110127", "Emergency Override")),
+    "health-code": _own(_SIGN_IN, "health-code", "出示健康码", "health code shown"),
     "scan": _own(_ALERT, "scan", "扫描健康码", "health code scanned", _CONSENT),
     "merge": _own(_STARTED, "merge", "合并档案", "person merged"),
     "unmerge": _own(_STARTED, "unmerge", "拆分档案", "person unmerged"),

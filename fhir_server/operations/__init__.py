@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.http.routes import Operation
+from fhir_server.operations.decide import decide
 from fhir_server.operations.everything import encounter_everything, patient_everything
 from fhir_server.operations.ihe_pix import ihe_pix
 from fhir_server.operations.match import match
@@ -58,5 +59,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("merge", merge, f"{_DEFINITION}Patient-merge", type=True, types=_PATIENT, get=False, letters="ru"),
     Operation(
         "unmerge", unmerge_operation, "urn:yidang:operation:unmerge", type=True, types=_PATIENT, get=False, letters="ru"
+    ),
+    Operation(
+        "decide",
+        decide,
+        "urn:yidang:operation:decide",
+        instance=True,
+        types=frozenset({"Task"}),
+        get=False,
+        letters="ru",
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.audit.exchange import concerns
 from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.listing import bundle, now
@@ -49,6 +50,7 @@ def _entry(found: Candidate, request: Request, context: Context) -> bytes | None
         text = stored.body
     elif found.verdict.grade is Grade.CERTAIN and context.access.party.startswith("Organization/"):
         text = encode(minimal(found.patient))
+        concerns(found.stored.id)
     else:
         return None
     grade = found.verdict.grade

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fhir_server.audit.exchange import call_it, concerns
 from fhir_server.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.criteria import criteria
@@ -33,7 +34,7 @@ _UNMERGE = frozenset({"source-patient", "source-patient-identifier"})
 
 async def merge(request: Request, context: Context) -> Response:
     """``POST Patient/$merge``: the source becomes part of the target; ``preview`` only shows the result."""
-    _check_steward(context)
+    check_steward(context)
     values = _values(request, "merge", _MERGE)
     source, target = await _patient("source", values, context), await _patient("target", values, context)
     check_mergeable(source, target)
@@ -44,12 +45,14 @@ async def merge(request: Request, context: Context) -> Response:
     done = await context.store.write(
         lambda transaction: merge_now(source.id, target.id, result, transaction, context), context.access
     )
+    call_it("merge")
+    concerns(source.id, target.id)
     return _told(done, f"Patient/{source.id} was merged into Patient/{target.id}", values)
 
 
 async def unmerge_operation(request: Request, context: Context) -> Response:
     """``POST Patient/$unmerge``: the source is a Patient of its own again, as it was before the merge."""
-    _check_steward(context)
+    check_steward(context)
     values = _values(request, "unmerge", _UNMERGE)
     source = await _patient("source", values, context)
     access = index_access()
@@ -61,10 +64,12 @@ async def unmerge_operation(request: Request, context: Context) -> Response:
         return unmerge(source.id, version, transaction, context)
 
     done = await context.store.write(work, context.access)
+    call_it("unmerge")
+    concerns(source.id, done.target.id)
     return _told(done, f"Patient/{source.id} was taken out of Patient/{done.target.id}", values)
 
 
-def _check_steward(context: Context) -> None:
+def check_steward(context: Context) -> None:
     """Merging is for stewards of the person index alone: administrators see no persons."""
     if not context.access.unrestricted and not (context.access.role == _STEWARD and context.access.identities):
         raise Forbidden("Persons are merged by stewards of the person index (主索引管理员)")

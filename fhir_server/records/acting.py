@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from consent import Access
+from fhir_server.audit.exchange import CURRENT
 from fhir_server.store.protocol import Transaction
 
 
@@ -24,3 +25,13 @@ def acting(transaction: Transaction, access: Access) -> Iterator[None]:
         yield
     finally:
         transaction.access = before
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Within the block nothing that the store hands out is noted as shown: the index compares, it does not tell."""
+    token = CURRENT.set(None)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)

@@ -14,7 +14,7 @@ from typing import Any
 from consent import Access
 from fhir_server.context import Context
 from fhir_server.interactions.criteria import criteria
-from fhir_server.records.acting import index_access
+from fhir_server.records.acting import index_access, unseen
 from fhir_server.records.matching.blocking import searches
 from fhir_server.records.matching.person import Person, person_of
 from fhir_server.records.matching.score import Grade, Verdict, judge
@@ -87,11 +87,12 @@ async def candidates_now(patient: dict[str, Any], context: Context) -> list[Cand
     """Who the Patient may be, by a snapshot of the store."""
     person, access = person_of(patient), index_access()
     found: dict[str, Stored] = {}
-    for query in queries(person, context):
-        page = await context.store.search(query, access)
-        found |= {stored.id: stored for stored in page.matches}
-    read = partial(_read, context, access)
-    return graded(person, (_judged(person, stored, read) for stored in found.values()))
+    with unseen():
+        for query in queries(person, context):
+            page = await context.store.search(query, access)
+            found |= {stored.id: stored for stored in page.matches}
+        read = partial(_read, context, access)
+        return graded(person, [_judged(person, stored, read) for stored in found.values()])
 
 
 def _read(context: Context, access: Access, id: str) -> Stored | None:

@@ -22,7 +22,7 @@ from fhir_server.records.acting import acting, index_access
 from fhir_server.records.index import Candidate, candidates, candidates_now
 from fhir_server.records.matching.person import person_of
 from fhir_server.records.matching.score import Grade, judge
-from fhir_server.records.stewardship import OPEN, demographic_review, duplicate_review, question
+from fhir_server.records.stewardship import demographic_review, duplicate_review, question
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.lossless import encode, parse
@@ -96,9 +96,9 @@ def _join(candidate: Candidate, patient: dict[str, Any], transaction: Transactio
 
 
 def _file(task: dict[str, Any], transaction: Transaction, context: Context) -> None:
-    """Write a stewardship Task, unless the same question is open; without custodian, so no institution sees it."""
+    """Write a stewardship Task, unless the same was asked; without custodian, so that no institution sees it."""
     with acting(transaction, index_access()):
-        asked = [("focus", task["focus"]["reference"]), ("status", ",".join(sorted(OPEN)))]
+        asked = [("focus", task["focus"]["reference"])]  # closed ones too: what was decided is not asked again
         known = transaction.find("Task", criteria("Task", asked, context), _MOST_TASKS)
         if any(question(parse(other.body or b"{}")) == question(task) for other in known):
             return

@@ -245,3 +245,32 @@ def test_an_unknown_emergency_patient_becomes_known(world: World) -> None:
     known = county("POST", "Patient", patient()).json["id"]
     assert merge(world.steward(), unknown, known).status == 200
     assert len(found(county, f"Observation?patient={known}")) == 1
+
+
+def decide(caller: Caller, id: str, decision: str = "different") -> Answer:
+    parameters = [{"name": "decision", "valueCode": decision}, {"name": "comment", "valueString": "电话核实"}]
+    return caller("POST", f"Task/{id}/$decide", {"resourceType": "Parameters", "parameter": parameters})
+
+
+def test_a_steward_decides_that_they_are_two_and_is_not_asked_again(world: World, two: tuple[str, str]) -> None:
+    (task,) = world.tasks()
+    assert decide(world.staff("county", "physician"), task["id"]).status == 403
+    assert decide(world.steward(), task["id"], "perhaps").status == 400
+    closed = decide(world.steward(), task["id"])
+    assert (closed.status, closed.json["status"]) == (200, "completed")
+    assert closed.json["output"][0]["valueCode"] == "different"
+    assert closed.json["note"][0]["authorReference"]["reference"] == "Practitioner/steward"
+    assert decide(world.steward(), task["id"]).status == 409
+    county = world.staff("county")
+    body = county("GET", f"Patient/{two[0]}").json
+    for name in ("张建过", "张建果"):
+        county("PUT", f"Patient/{two[0]}", {**body, "name": [{"text": name}]})
+    assert [one["id"] for one in world.tasks()] == [task["id"]]
+    assert "entry" not in county("GET", "Task").json
+
+
+def test_only_questions_to_stewards_are_decided(world: World) -> None:
+    order = {"resourceType": "Task", "status": "requested", "intent": "order"}
+    id = world.everything()("POST", "Task", order).json["id"]
+    assert decide(world.everything(), id).status == 404
+    assert decide(world.steward(), "unknown").status == 404
