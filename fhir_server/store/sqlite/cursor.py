@@ -1,21 +1,20 @@
-"""Paging tokens: where a walk stands, sealed so that nobody can make or move one.
+"""Paging tokens: where a walk stands, encrypted so that nobody can read, make or move one.
 
-A token holds no resource content but the sort values of the last row shown; it is bound to the
-search URL and to the requester.
+A token holds the sort values of the last row shown, a name perhaps, and links stand in logs; it is bound to
+the search URL and to the requester.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fhir_server.errors import BadRequest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_SEAL = 16
+from fhir_server.ciphers import Damaged, decrypt, encrypt
+from fhir_server.errors import BadRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Cursor:
 def seal(cursor: Cursor, binding: str, secret: bytes) -> str:
     """The token of a cursor for this search and requester (``binding``)."""
     payload = json.dumps(asdict(cursor), separators=(",", ":"), ensure_ascii=False).encode()
-    return base64.urlsafe_b64encode(_mac(payload, binding, secret) + payload).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(encrypt(AESGCM(secret), payload, binding.encode())).rstrip(b"=").decode()
 
 
 def unseal(token: str, binding: str, secret: bytes) -> Cursor:
@@ -44,15 +43,11 @@ def unseal(token: str, binding: str, secret: bytes) -> Cursor:
         data = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
     except ValueError:
         data = b""
-    mac, payload = data[:_SEAL], data[_SEAL:]
-    if not hmac.compare_digest(mac, _mac(payload, binding, secret)):
-        raise BadRequest("the paging link is not valid for this search", "http._cursor")
-    found = json.loads(payload)
+    try:
+        found = json.loads(decrypt(AESGCM(secret), data, binding.encode()))
+    except Damaged:
+        raise BadRequest("the paging link is not valid for this search", "http._cursor") from None
     last = found["last"]
     return Cursor(
         found["snapshot"], found["order"], None if last is None else tuple(last), found["total"], found["skip"]
     )
-
-
-def _mac(payload: bytes, binding: str, secret: bytes) -> bytes:
-    return hmac.new(secret, binding.encode() + b"\0" + payload, hashlib.sha256).digest()[:_SEAL]

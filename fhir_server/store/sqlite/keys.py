@@ -42,6 +42,7 @@ class Vault:
 
     def __init__(self, master: MasterKey) -> None:
         self.master = master
+        self.text_key = master.derive("text index")
         self._aeads: dict[int, Aead] = {}
         self._lock = threading.Lock()
         self._epoch = -1

@@ -21,6 +21,7 @@ from fhir_server.store.sqlite.compile import Compiler, Driver
 from fhir_server.store.sqlite.conditions import Place
 from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.includes import Including
+from fhir_server.store.sqlite.keys import vault_of
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
 from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, Versions, find_lid, last_rid
@@ -65,6 +66,7 @@ class Search:
         self._include_max = include_max
         self._patient_keys = patient_keys
         self._sizes: Sizes = {}
+        self._text_key = vault_of(connection).text_key
         self._kept = Kept(connection)
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
@@ -214,7 +216,7 @@ class Search:
             self.connection,
             self.names,
             snapshot,
-            text_rows,
+            lambda t, node: text_rows(t, node, self._text_key),
             lambda type_, id_: find_lid(self.connection, self.names, type_, id_),
             self._sizes,
             self._patient_keys,

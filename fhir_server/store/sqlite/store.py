@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sqlite3
 import threading
 import time
@@ -104,7 +103,7 @@ class SqliteStore:
         connection = schema.connect(self.path, writer=True, vault=self.vault)
         schema.create(connection)
         self._prepare_file(connection)
-        self._secret: bytes = connection.execute("SELECT value FROM state WHERE name='secret'").fetchone()[0]
+        self._secret = self.vault.master.derive("paging link")
         registry.refresh(connection, extractor)
         self._rebuilding = registry.EVERYTHING in registry.unfinished(connection)
         bodies = Bodies(connection)
@@ -134,7 +133,6 @@ class SqliteStore:
             ("text", 0),
             ("registry", 0),
             ("standing", 0),
-            ("secret", secrets.token_bytes(32)),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
         keys.prepare(connection, self.vault.master)
