@@ -52,7 +52,10 @@ def page_headers(https: bool, form_targets: tuple[str, ...] = ()) -> list[tuple[
 
 def _source(address: str) -> str:
     """The source expression of an address: its origin, or its scheme where that is a private one."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
     if parts.scheme in ("http", "https"):
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}" if _is_plain(host) else ""
