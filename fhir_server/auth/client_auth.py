@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, GuestProtocol, KeySet, RSAKey
 
 from fhir_server.auth.clients import Client, find, public_keys
 from fhir_server.auth.file import AuthFile
+from fhir_server.auth.issue import token_hash
 from fhir_server.auth.oauth import OAuthError, invalid_client, invalid_request
 from fhir_server.auth.remote_keys import RemoteKeys, Unavailable
 
@@ -57,7 +58,7 @@ def authenticate(auth_file: AuthFile, proof: Proof, remote: RemoteKeys) -> Clien
     id, secret = basic or (form.get("client_id", ""), form.get("client_secret", ""))
     if basic is not None and form.get("client_id", id) != id:
         raise invalid_request("client_id is not that of the Authorization header")
-    client = find(auth_file, id) if id else None
+    client = find(auth_file, id or _holder(auth_file, form))
     if client is None:
         raise invalid_client("The client is not known")
     if client.kind == "public" and not secret and basic is None:
@@ -65,6 +66,19 @@ def authenticate(auth_file: AuthFile, proof: Proof, remote: RemoteKeys) -> Clien
     if client.kind == "secret" and client.is_secret(secret):
         return client
     raise invalid_client("The client did not prove who it is")
+
+
+def _holder(auth_file: AuthFile, form: Mapping[str, str]) -> str:
+    """The client of a refresh token that is shown without saying whose it is; '' where none is shown.
+
+    Public apps may leave it out (npm's fhirclient does): the id would prove nothing that the token does not.
+    """
+    if form.get("grant_type") != "refresh_token" or "refresh_token" not in form:
+        return ""
+    row = auth_file.row(
+        "SELECT client FROM tokens WHERE hash = ? AND use = 'refresh'", token_hash(form["refresh_token"])
+    )
+    return "" if row is None else str(row["client"])
 
 
 def _basic(authorization: str | None) -> tuple[str, str] | None:

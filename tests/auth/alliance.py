@@ -148,10 +148,10 @@ class Browser:
         }
         self.steps: list[str] = []
 
-    def visit(self, address: str) -> str:
-        """Follow ``address`` to its end: the address of the app to which the browser is sent."""
+    def visit(self, address: str, end: str = BACK) -> str:
+        """Follow ``address`` to the address of the app (beginning with ``end``) to which the browser is sent."""
         for _ in range(16):
-            if address.startswith(BACK):
+            if address.startswith(end):
                 return address
             answer = self._http.get(address)
             if answer.status_code == 200:

@@ -56,6 +56,16 @@ def test_a_refresh_token_is_its_own_clients_only(world: World) -> None:
     assert world.refresh(token).status_code == 200
 
 
+def test_a_public_app_need_not_say_who_it_is_and_an_app_with_a_secret_must(world: World) -> None:
+    first = world.tokens()
+    assert world.refresh(first["refresh_token"], client_id=None).status_code == 200
+    portal = {"client_id": "portal", "redirect_uri": "https://portal.example/back"}
+    code = world.approve(world.ask(**portal))["code"]
+    token = world.redeem(code, **portal, client_secret=world.portal_secret).json()["refresh_token"]
+    assert world.refresh(token, client_id=None).json()["error"] == "invalid_client"
+    assert world.refresh("never-given", client_id=None).json()["error"] == "invalid_client"
+
+
 def test_rotating_does_not_prolong_an_authorization(world: World) -> None:
     token = world.tokens()["refresh_token"]
     for _ in range(9):
