@@ -3,10 +3,10 @@
 PYTHON ?= python3.11
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
-# The demonstration's store, and what it is loaded with: Synthea Bundles where they lie beside the
-# project, else (empty) the made-up county of loaders/demo.
-DEMO   ?= demo-data
-PEOPLE ?= $(wildcard ../shared/fhir/synthea)
+# The demonstration's folder, how many residents it has, and files to load beside it as the county hospital's.
+DEMO      ?= demo-data
+RESIDENTS ?= 60
+PEOPLE    ?=
 # Extra words for pytest: make test ARGS="tests/search -x"
 ARGS   ?=
 
@@ -22,8 +22,8 @@ help: ## this list
 
 install: .venv/.installed ## .venv with the command .venv/bin/yidang
 
-demo: install ## load demonstration records and serve them on http://127.0.0.1:8080/fhir
-	$(BIN)/yidang demo --data $(DEMO) --host $(HOST) --port $(PORT) $(PEOPLE)
+demo: install ## build the demonstration alliance and serve it on http://127.0.0.1:8080/fhir
+	$(BIN)/yidang demo --data $(DEMO) --residents $(RESIDENTS) --host $(HOST) --port $(PORT) --serve $(PEOPLE)
 
 test: .venv/.test-installed ## every test
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,4 +1,4 @@
-"""What README and ``yidang demo`` tell people to type works as printed, on both kinds of demonstration records."""
+"""What README and ``yidang demo`` tell people to type works as printed, in the order in which it stands there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SYNTHEA = ROOT / ".." / "shared" / "fhir" / "synthea"
 PAGES = ("README.md", "README.zh-CN.md")
 PRINTED = "http://127.0.0.1:8080"
+YIDANG = f"{sys.executable} -m fhir_server.cli"
 
 
 def commands(text: str) -> list[str]:
-    """The curl commands of a text, continuation lines joined."""
+    """The curl commands of a text and the assignments they need, continuation lines joined."""
     joined = text.replace("\\\n", " ")
-    return [line.strip() for line in joined.splitlines() if line.strip().startswith("curl ")]
+    return [line.strip() for line in joined.splitlines() if re.match(r"\s*(curl |[A-Z]+=)", line)]
 
 
 def fenced(page: str) -> str:
@@ -32,58 +32,96 @@ def fenced(page: str) -> str:
 
 @dataclass
 class Demo:
-    """A running demonstration: where it is, and what was printed before it served."""
+    """A running demonstration: where it is, its file, and what was printed before it served."""
 
     root: str
+    file: Path
     printed: str
 
-    def run(self, command: str) -> str:
-        """The output of a printed command; fails when curl or the server does."""
-        line = 'curl() { command curl -sS --fail-with-body "$@"; }; ' + command.replace(PRINTED, self.root)
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"{command}\n{done.stdout[:2000]}{done.stderr}"
-        return done.stdout
+    def run(self, found: list[str]) -> list[str]:
+        """The outputs of commands that are run in one shell, in order; of assignments empty ones."""
+        lines = ["set -e", 'curl() { command curl -sS -w "\\n%{http_code}" "$@"; }']
+        for line in found:
+            here = line.replace(PRINTED, self.root).replace("demo-data/demo.json", str(self.file))
+            lines += [here.replace(".venv/bin/yidang", YIDANG), "echo; echo =====NEXT====="]
+        done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120, cwd=ROOT)
+        assert done.returncode == 0, f"{done.stdout[-2000:]}{done.stderr}"
+        return [part.strip() for part in done.stdout.split("=====NEXT=====")[:-1]]
 
 
-@pytest.fixture(scope="module", params=["county", "synthea"])
-def demo(request, tmp_path_factory, start_server: Callable) -> Demo:
+def judged(answer: str) -> tuple[int, str]:
+    """Status and body of curl's output."""
+    body, _, status = answer.rpartition("\n")
+    return int(status), body
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, start_server: Callable) -> Demo:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     data = tmp_path_factory.mktemp("demo") / "data"
-    paths: list[str] = []
-    if request.param == "synthea":
-        if not SYNTHEA.is_dir():
-            pytest.skip("the Synthea Bundles (../shared/fhir/synthea) are not beside the project")
-        small = sorted((p for p in SYNTHEA.glob("*.json.gz") if p.name[1] != "-"), key=lambda p: p.stat().st_size)[:8]
-        paths = [str(p) for p in (*sorted(SYNTHEA.glob("0-*")), *small)]
-    command = [sys.executable, "-m", "fhir_server.cli", "demo", "--no-serve", "--residents", "40", "--data", str(data)]
-    done = subprocess.run([*command, *paths], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    command = [*YIDANG.split(), "demo", "--residents", "24", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
-    return Demo(start_server("--open", data=data).root, done.stdout)
+    root = start_server(data=data).root
+    file = data / "demo.json"
+    file.write_text(file.read_text("utf-8").replace(PRINTED, root), "utf-8")
+    return Demo(root, file, done.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_curl_of_the_readme_works_as_printed(demo: Demo, page: str):
     found = commands(fenced(page))
-    assert len(found) >= 4
-    for command in found:
-        answer = demo.run(command)
-        if "fhir+xml" in command:
-            assert answer.startswith("<?xml") or answer.startswith("<Bundle")
-            assert "<entry>" in answer
+    assert len(found) >= 5
+    for command, answer in zip(found, demo.run(found), strict=True):
+        if not command.startswith("curl"):
             continue
-        resource = json.loads(answer)
+        status, body = judged(answer)
+        assert status in (200, 201), f"{command}\n{answer}"
+        if "fhir+xml" in command:
+            assert body.startswith(("<?xml", "<Bundle")) and "<entry>" in body
+            continue
+        resource = json.loads(body)
         if resource["resourceType"] == "Bundle":
             assert resource.get("entry") or resource.get("total"), f"{command} finds nothing"
 
 
-def test_every_curl_that_the_demo_prints_works_as_printed(demo: Demo):
+def test_the_tour_that_the_demo_prints_shows_consent_at_work(demo: Demo):
     found = commands(demo.printed)
-    assert len(found) == 6
-    types = [json.loads(demo.run(command))["resourceType"] for command in found]
-    assert types == ["CapabilityStatement", "Patient", "Bundle", "Bundle", "Bundle", "Observation"]
-    for command in found[2:5]:
-        assert json.loads(demo.run(command))["entry"], f"{command} finds nothing"
+    answers = [judged(a) for c, a in zip(found, demo.run(found), strict=True) if c.startswith("curl")]
+    assert [status for status, _ in answers] == [401, 200, 200, 201, 200, 200, 200, 200, 200]
+    bodies = [json.loads(body) for _, body in answers]
+    before, own, given, consented, other_class, withdrawn, after, log = bodies[1:]
+    assert before["total"] == 0
+    assert 0 < consented["total"] < own["total"]
+    assert (given["status"], withdrawn["status"]) == ("active", "inactive")
+    assert other_class["total"] == after["total"] == 0
+    # The resident reads who looked: the other institution's system is named.
+    assert log["resourceType"] == "Bundle" and log["total"] >= 4
+    assert "emr-township-2" in json.dumps(log) or "township-2" in json.dumps(log)
+
+
+def test_the_tour_can_be_gone_again(demo: Demo):
+    found = commands(demo.printed)
+    again = [judged(a)[0] for c, a in zip(found, demo.run(found), strict=True) if c.startswith("curl")]
+    assert again[0] == 401 and all(status < 300 or status == 412 for status in again[1:])
+
+
+def test_staff_get_their_tokens_with_password_and_code(demo: Demo):
+    command = [*YIDANG.split(), "token", "--demo", str(demo.file), "--staff", "county-hospital-doctor-15"]
+    choice = ["--institution", "township-1", "--role", "physician", "--purpose", "CAREMGT"]
+    done = subprocess.run([*command, *choice], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+    token = done.stdout.strip()
+    answer = demo.run([f"curl '{PRINTED}/fhir/Encounter?_summary=count' -H 'Authorization: Bearer {token}'"])
+    status, body = judged(answer[0])
+    assert status == 200 and json.loads(body)["total"] > 0
+
+
+def test_a_wrong_name_is_told_without_a_token(demo: Demo):
+    command = [*YIDANG.split(), "token", "--demo", str(demo.file), "--resident", "resident-000004"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 1 and not done.stdout and "nobody" not in done.stderr
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "docs/architecture.md", "docs/decisions/README.md"])
@@ -110,7 +148,7 @@ def test_every_setting_and_command_is_in_the_handbook():
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     settings = {f"YIDANG_{field.name.upper()}" for field in fields(Settings)} - {"YIDANG_OPEN"}
     assert settings - set(re.findall(r"YIDANG_[A-Z_]+", text)) == set()
-    names = {path.stem for path in Path(package.__path__[0]).glob("*.py")} - {"__init__", "demo"}
+    names = {path.stem for path in Path(package.__path__[0]).glob("*.py")} - {"__init__"}
     assert {name for name in names if f"yidang {name}" not in text} == set()
 
 
