@@ -134,6 +134,8 @@ def test_every_parameter_of_the_capability_statement_keeps_the_hidden_hidden(
     there = {row.type for row in web.world.facts.rows}
     for resource in web.get(who, "metadata").json["rest"][0]["resource"]:
         type = resource["type"]
+        if type == "AuditEvent":  # is served from the audit chain
+            continue
         for parameter in resource["searchParam"]:
             name = parameter["name"]
             if name[0] == "_" and name not in ("_security", "_profile", "_tag", "_source"):

@@ -114,5 +114,5 @@ def next_link(answer: Answer) -> str | None:
     """The path of the next page."""
     for link in answer.json.get("link", ()):
         if link["relation"] == "next":
-            return str(link["url"]).removeprefix(BASE)
+            return str(link["url"]).removeprefix(BASE).removeprefix("/")
     return None
