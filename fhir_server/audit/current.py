@@ -22,7 +22,7 @@ from fhir_server.audit.event import LOCAL, MINOR, Event, encode, who
 from fhir_server.audit.exchange import CURRENT, Exchange
 from fhir_server.audit.index import Index
 from fhir_server.audit.mask import Mask
-from fhir_server.audit.notes import Gathered, Granted, action_of, bases_of, shown, written
+from fhir_server.audit.notes import GRANT, Gathered, Granted, action_of, bases_of, shown, written
 from fhir_server.audit.outbox import Drain, Outbox
 from fhir_server.audit.trail import Done, Trail, wall_clock
 from fhir_server.http.exchange import Request
@@ -90,6 +90,8 @@ class Auditor:
         self._mask = mask
         self._clock = clock
         self.granted = granted
+        self._kinds: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._kinds_at = 0
         self.hidden = hidden
         self._anchor_key = anchor_key
         self._anchor_file = anchor_file or folder / anchors.FILE
@@ -153,7 +155,21 @@ class Auditor:
             denied = ""
         if stored is not None and not exchange.written and stored not in exchange.seen:
             exchange.seen.append(stored)
-        return shown(exchange, status, self._mask, self.granted, denied)
+        return shown(exchange, status, self._mask, self._kinds_of, denied)
+
+    def _kinds_of(self, access: Access, patient: str) -> tuple[str, ...]:
+        """``granted``, remembered for a second: the same people ask for the same file again and again."""
+        if self.granted is None:
+            return (GRANT,)
+        now = access.now // 1_000_000
+        if now != self._kinds_at:
+            self._kinds.clear()
+            self._kinds_at = now
+        key = (access.binding, patient)
+        found = self._kinds.get(key)
+        if found is None:
+            found = self._kinds[key] = self.granted(access, patient) or (GRANT,)
+        return found
 
     def _unauthorized(self, exchange: Exchange) -> Event | None:
         """The entry of a refusal for want of a token; a flood of them is counted, not written one by one."""
@@ -191,7 +207,7 @@ class Auditor:
             0,
             200,
             who(requester),
-            bases_of(access, (stored,), self.granted),
+            bases_of(access, (stored,), self._kinds_of),
             tuple(gathered.patients),
             tuple(gathered.custodians),
             tuple(gathered.items),

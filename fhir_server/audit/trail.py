@@ -36,7 +36,7 @@ from fhir_server.errors import TooCostly
 Done = Callable[[BaseException | None], None]
 SEGMENT = 16 * 1024 * 1024  # bytes after which a new segment is begun
 _AHEAD = bytes(256 * 1024)  # a segment grows by this much
-_SLOW = 0.001  # seconds of a sync from which it is done in a thread
+_SLOW = 0.003  # seconds of a sync from which it is done in a thread
 _MARK = 4
 
 
@@ -153,11 +153,15 @@ class Trail:
             self._thread = ThreadPoolExecutor(1, "yidang-audit")
         loop = asyncio.get_running_loop()
 
-        def finished(task: asyncio.Future[BaseException | None]) -> None:
-            self._settle(waiting, task.exception() or task.result())
-            self._flush()  # what came meanwhile shares the next sync
+        def work() -> None:
+            error = self._try(bodies)
+            loop.call_soon_threadsafe(self._finished, waiting, error)
 
-        loop.run_in_executor(self._thread, self._try, bodies).add_done_callback(finished)
+        self._thread.submit(work)
+
+    def _finished(self, waiting: Sequence[tuple[bytes, Done]], error: BaseException | None) -> None:
+        self._settle(waiting, error)
+        self._flush()  # what came meanwhile shares the next sync
 
     def _try(self, bodies: Sequence[bytes]) -> BaseException | None:
         try:
