@@ -69,7 +69,7 @@ class Gathered:
                     whose,
                     custodian,
                     stored.record_class,
-                    getattr(stored, "sensitivity", 0),
+                    stored.sensitivity,
                     action,
                 ),
             )

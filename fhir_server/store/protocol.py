@@ -24,7 +24,8 @@ class Stored:
     ``sequence`` is the store-wide commit order, ``updated`` microseconds since 1970 UTC,
     ``method`` the interaction that made it (POST, PUT, PATCH, DELETE). ``patient`` is the id of the Patient
     in whose file it is ('' nobody's, or several persons'), ``custodian`` a reference to the Organization or
-    Patient who wrote it ('' unknown), ``record_class`` a bit of ``consent.vocabulary.RecordClass``.
+    Patient who wrote it ('' unknown), ``record_class`` a bit of ``consent.vocabulary.RecordClass``,
+    ``sensitivity`` bits of its ``Sensitivity``.
     """
 
     type: str
@@ -37,6 +38,7 @@ class Stored:
     patient: str = ""
     custodian: str = ""
     record_class: int = 0
+    sensitivity: int = 0
 
     @property
     def deleted(self) -> bool:

@@ -13,7 +13,7 @@ _MOST_REFERENCES = 100_000
 _MOST_MERGES = 20
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
 METHOD_NUMBER = {name: number for number, name in enumerate(METHODS)}
-COLUMNS = "r.rid, r.t, r.id, r.ver, r.time, r.method, r.body, r.pat, r.org, r.class"
+COLUMNS = "r.rid, r.t, r.id, r.ver, r.time, r.method, r.body, r.pat, r.org, r.class, r.sensitivity"
 BY_RID = f"SELECT {COLUMNS} FROM res r WHERE r.rid=?"
 CURRENT = f"SELECT {COLUMNS} FROM ent e CROSS JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=?"
 VERSION = (
@@ -36,12 +36,13 @@ class Versions:
 
     def of(self, row: tuple[Any, ...]) -> Stored:
         """The version of one row."""
-        rid, t, id_, version, time, method, body, pat, org, class_ = row
+        rid, t, id_, version, time, method, body, pat, org, class_, sensitivity = row
         text = None if body is None else self._bodies.unpack(body, rid)
         patient = self.reference(pat)[8:] if pat > 0 else ""  # without "Patient/"
         custodian = self.reference(org) if org > 0 else ""
         name = self.names.type_name(t)
-        return Stored(name, id_, version, rid, time, METHODS[method], text, patient, custodian, class_)
+        method_ = METHODS[method]
+        return Stored(name, id_, version, rid, time, method_, text, patient, custodian, class_, sensitivity)
 
     def reference(self, lid: int) -> str:
         """``Type/id`` of a lasting number; '' where nothing is stored under it."""
