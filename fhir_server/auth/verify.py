@@ -46,6 +46,8 @@ class Authenticator:
         # Of its own: ``data_version`` tells of changes by every other connection, this process's too.
         self._connection = connect(auth_file.path)
         self._connection.execute("PRAGMA query_only = ON")
+        self._version = self._connection.cursor()
+        self._version.row_factory = None
         self._known: dict[bytes, _Known] = {}
         self._data_version = -1
         self._withdrawals = -1
@@ -97,7 +99,7 @@ class Authenticator:
 
     def _forget_withdrawn(self) -> None:
         """Forget all tokens where one was withdrawn since the last look."""
-        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        version = self._version.execute("PRAGMA data_version").fetchone()[0]
         if version == self._data_version:
             return
         withdrawals = self._connection.execute("SELECT value FROM counters WHERE name = 'withdrawals'").fetchone()[0]
