@@ -309,8 +309,8 @@ def _data(item: Item, alone: bool, view: View) -> dict[str, Any]:
 
 def _labels(item: Item) -> list[dict[str, str]]:
     found = []
-    if item.record_class in RecordClass._value2member_map_:
-        name = RecordClass(item.record_class).name or ""
+    name = RecordClass(item.record_class).name
+    if name and "|" not in name:
         found.append({"system": RECORD_CLASS, "code": name.lower()})
     for bit, code in SENSITIVITY_NAMES.items():
         if item.sensitivity & bit:

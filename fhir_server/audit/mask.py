@@ -48,7 +48,7 @@ _CONTROL = frozenset(
     }
 )
 _OPAQUE = frozenset({"_cursor", "_format", "_pretty"})  # says nothing about what was asked
-_LOOKS_PERSONAL = re.compile(r"(?<![0-9A-Za-z-])(?:\d{17}[0-9Xx]|\d{15}|1[3-9]\d{9})(?![0-9A-Za-z-])")
+_LOOKS_PERSONAL = re.compile(r"(?<![0-9A-Za-z])(?:\d{17}[0-9Xx]|\d{15}|1[3-9]\d{9})(?![0-9A-Za-z])")
 _LONG = 2000  # characters kept of one query
 
 Mask = Callable[[Pairs], str]
