@@ -28,6 +28,8 @@ def shown(stored: Stored, request: Request, context: Context) -> Response:
     Raises Gone for a deletion.
     """
     if stored.body is None:
+        if stored.destroyed:
+            raise Gone("这份档案已按最后删除的要求销毁 / This was destroyed with the person's file, for good")
         raise Gone(f"{stored.type}/{stored.id} is deleted since version {stored.version}")
     headers = [("ETag", etag(stored.version)), ("Last-Modified", http_date(stored.updated))]
     if not_modified(request, stored):

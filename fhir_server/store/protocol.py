@@ -25,7 +25,7 @@ class Stored:
     ``method`` the interaction that made it (POST, PUT, PATCH, DELETE). ``patient`` is the id of the Patient
     in whose file it is ('' nobody's, or several persons'), ``custodian`` a reference to the Organization or
     Patient who wrote it ('' unknown), ``record_class`` a bit of ``consent.vocabulary.RecordClass``,
-    ``sensitivity`` bits of its ``Sensitivity``.
+    ``sensitivity`` bits of its ``Sensitivity``. ``destroyed``: gone with the person's keys (last deletion).
     """
 
     type: str
@@ -39,6 +39,7 @@ class Stored:
     custodian: str = ""
     record_class: int = 0
     sensitivity: int = 0
+    destroyed: bool = False
 
     @property
     def deleted(self) -> bool:

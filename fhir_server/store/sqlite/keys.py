@@ -84,8 +84,7 @@ class Vault:
             return False
         with self._lock:
             self._aeads.clear()
-        if self._epoch >= 0:
-            self.master.reload()
+        self.master.reload()  # the present master key may be another since this process read the ring
         self._epoch = epoch
         return True
 

@@ -17,7 +17,7 @@ from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.keys import Vault
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.registry import STEP_SECONDS
-from fhir_server.store.sqlite.rows import METHODS
+from fhir_server.store.sqlite.rows import DESTROYED, METHOD_NUMBER
 from fhir_server.store.sqlite.transaction import SqliteTransaction
 from fhir_server.store.sqlite.writer import Writer
 from profiles.lossless import ParseError, parse
@@ -128,7 +128,7 @@ def _check_rows(connection: sqlite3.Connection, extractor: Extractor) -> Iterato
     )
     for rid, t, id_, version, method, body, has_rows in rids:
         if body is None:
-            if METHODS[method] != "DELETE":
+            if method not in (METHOD_NUMBER["DELETE"], DESTROYED):
                 yield f"version {rid} has no text"
             continue
         try:

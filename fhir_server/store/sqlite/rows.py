@@ -12,6 +12,7 @@ from fhir_server.store.sqlite.names import Names
 _MOST_REFERENCES = 100_000
 _MOST_MERGES = 20
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
+DESTROYED = 4  # the method of versions that last deletion left without text; told as DELETE
 METHOD_NUMBER = {name: number for number, name in enumerate(METHODS)}
 COLUMNS = "r.rid, r.t, r.id, r.ver, r.time, r.method, r.body, r.pat, r.org, r.class, r.sensitivity"
 BY_RID = f"SELECT {COLUMNS} FROM res r WHERE r.rid=?"
@@ -41,8 +42,8 @@ class Versions:
         patient = self.reference(pat)[8:] if pat > 0 else ""  # without "Patient/"
         custodian = self.reference(org) if org > 0 else ""
         name = self.names.type_name(t)
-        method_ = METHODS[method]
-        return Stored(name, id_, version, rid, time, method_, text, patient, custodian, class_, sensitivity)
+        verb, gone = ("DELETE", True) if method == DESTROYED else (METHODS[method], False)
+        return Stored(name, id_, version, rid, time, verb, text, patient, custodian, class_, sensitivity, gone)
 
     def reference(self, lid: int) -> str:
         """``Type/id`` of a lasting number; '' where nothing is stored under it."""

@@ -91,6 +91,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=OFF",
     "PRAGMA temp_store=MEMORY",
+    "PRAGMA secure_delete=ON",  # what is removed is overwritten, not only let go
     "PRAGMA mmap_size=8589934592",
     "PRAGMA wal_autocheckpoint=8000",
 )

@@ -19,7 +19,7 @@ from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
 from fhir_server.secrets import MasterKey
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import keys, maintenance, registry, schema, text
+from fhir_server.store.sqlite import keys, maintenance, registry, rekeying, schema, text
 from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
@@ -33,6 +33,7 @@ from fhir_server.store.sqlite.writer import Witness, Writer
 
 T = TypeVar("T")
 FILE = "records.db"
+_CARE = Access.everything("care of the records")
 _OUTBOX = Access.everything("audit")
 _QUICK, _QUICK_STEPS = 0.004, 4000  # seconds of SQL that the event loop may spend on a search; instructions a look
 _TEXT_STEP = 2000  # versions a commit while a text search waits
@@ -254,6 +255,10 @@ class SqliteStore:
         result: T = outcome[0]
         return result
 
+    def maintain(self, work: Callable[[sqlite3.Connection, SqliteTransaction], T]) -> T:
+        """Run one step of care (commands) in a commit of its own, and wait for it."""
+        return self.write_now(lambda _: work(self._writing, self._transaction), _CARE)
+
     def noted(self, prefix: str, access: Access) -> frozenset[str]:
         """The names given to ``Transaction.once`` that begin with ``prefix``."""
         check_access(access)
@@ -295,11 +300,21 @@ class SqliteStore:
         before = self._clock() - self._keep
         working = maintenance.purge(self._writer, self.extractor, self._transaction, before) > 0
         working |= self._index_step()
+        working |= self._rekeying_step()
         if working or not quiet:
             return working
         self._writer.housekeeping(lambda connection, _: text.follow(connection, _TEXT_TRICKLE))
         self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return False
+
+    def _rekeying_step(self) -> bool:
+        """One step of encrypting texts anew; whether there was any. Keys that others changed are forgotten."""
+        self.vault.check_epoch(self._writing)
+        now = self._clock()
+        if not rekeying.due(self._writing, now):
+            return False
+        self._writer.housekeeping(lambda connection, tx: rekeying.step(connection, tx.bodies, now))
+        return True
 
     def tidy(self) -> None:
         """Do the housekeeping that is due, and wait for it."""

@@ -70,6 +70,7 @@ class SqliteTransaction:
         self._versions: list[tuple[Any, ...]] = []
         self._heads: set[tuple[int, str]] = set()
         self._merges = 0
+        self.bodies = bodies
         self.access = Access("no write function is running")
         self.written: list[Stored] = []
         self.rid = self.lid = self.time = 0

@@ -7,6 +7,7 @@ beside the records: the kernel wakes the next at once, where SQLite would poll.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import queue
 import sqlite3
@@ -22,6 +23,7 @@ from fhir_server.errors import TooCostly
 from fhir_server.store.protocol import Stored, Transaction
 from fhir_server.store.sqlite.transaction import SqliteTransaction
 
+log = logging.getLogger("yidang")
 GROUP = 256  # at most so many writes share a commit
 _QUIET, _RESTLESS, _BETWEEN = 0.5, 0.005, 0.1  # seconds between housekeeping steps: no work, work, writes waiting
 Done = Callable[[Any, BaseException | None], None]
@@ -126,6 +128,9 @@ class Writer:
             self._more = self._background(quiet)
         except sqlite3.Error:
             self._more = False  # another process holds the file, or the disk is full: this can wait
+        except Exception as error:  # a damaged text, or its key is not here: writing goes on without housekeeping
+            self._more = False
+            log.error("housekeeping failed: %s", type(error).__name__)
         self._last_step = time.monotonic()
 
     def _commit(self, batch: list[_Waiting]) -> None:
