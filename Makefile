@@ -15,7 +15,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 # Should uv be of no use on this machine, pip does the same, slower.
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
 
-.PHONY: help install demo test lint format bench lock clean
+.PHONY: help install demo test browser lint format bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +25,14 @@ install: .venv/.installed ## .venv with the command .venv/bin/yidang
 demo: install ## build the demonstration alliance and serve it on http://127.0.0.1:8080/fhir
 	$(BIN)/yidang demo --data $(DEMO) --residents $(RESIDENTS) --host $(HOST) --port $(PORT) --serve $(PEOPLE)
 
-test: .venv/.test-installed ## every test
+test: .venv/.test-installed browser ## every test
 	$(BIN)/python -m pytest $(ARGS)
+
+# Where it cannot be installed (no Debian, or not as root) the page tests fail and say so.
+browser: ## Chromium and Chinese letters for the tests of the pages, installed where they are missing
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq chromium fonts-wqy-microhei; } >/dev/null 2>&1 \
+		|| echo "Chromium is missing and could not be installed: apt-get install chromium fonts-wqy-microhei (as root)" >&2
 
 lint: .venv/.test-installed ## format, lint and types
 	$(BIN)/ruff check .

@@ -80,9 +80,9 @@ class World:
     def browser(self, address: str = "10.0.0.1", base: str = BASE, **headers: str) -> Browser:
         return Browser(self, address, base, headers)
 
-    def flow(self, scope: str = "openid fhirUser patient/*.rs", **more: Any) -> str:
+    def flow(self, scope: str = "openid fhirUser patient/*.rs", back: str = APP, **more: Any) -> str:
         """Begin an app's request; gives the address of the first page."""
-        asked = Asked("app", "血压日记", APP, scope, extra=more.pop("extra", {}), **more)
+        asked = Asked("app", "血压日记", back, scope, extra=more.pop("extra", {}), **more)
         return begin(self.file, asked, self.clock.now)
 
     def doctor(self, with_totp: bool = True, **more: Any) -> accounts.Account:
