@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consent.vocabulary import GUARDIAN_PERSON
 from fhir_server.audit.verify import verify
 from profiles.definitions import load
 from profiles.structure import Validator
@@ -164,6 +165,32 @@ def test_residents_read_who_looked_in_their_own_words(county: County) -> None:
     for words in ("县人民医院", "医师", "诊疗", "查看", "检验", "本机构产生的记录"):
         assert words in text
     assert "127.0.0.1" not in json.dumps(event)
+
+
+def test_a_guardian_reads_the_log_of_the_ward_and_not_what_is_confidential(county: County) -> None:
+    child = county.create(
+        system("county"),
+        {"resourceType": "Patient", "name": [{"text": "小明"}], "birthDate": "2015-03-01"},
+    )
+    plain = county.observation(child)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "ADOL"}
+    secret = county.observation(child, meta={"security": [label]})
+    assert county.log(resident(county.li), f"patient={child}") == []
+    guardian = {
+        "resourceType": "RelatedPerson",
+        "active": True,
+        "patient": {"reference": f"Patient/{child}"},
+        "extension": [
+            {"url": GUARDIAN_PERSON, "valueReference": {"reference": f"Patient/{county.li}"}},
+        ],
+        "relationship": [
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "GUARD"}]}
+        ],
+    }
+    county.create(system("county"), guardian)
+    read = json.dumps(county.log(resident(county.li), f"patient={child}&_count=100"))
+    assert plain in read
+    assert secret not in read
 
 
 def test_residents_read_nothing_about_others(county: County) -> None:
