@@ -11,9 +11,10 @@ from typing import Any
 from fhir_server.errors import Conflict, Unprocessable
 from fhir_server.records.health_code import with_code, without_code
 from fhir_server.records.matching.demographics import Born, born
-from fhir_server.records.matching.identity_numbers import BY_SYSTEM, is_national, normalised, problems
+from fhir_server.records.matching.identity_numbers import BY_SYSTEM, normalised, problems
 from fhir_server.records.matching.names import equal, names_of
 from fhir_server.records.matching.person import HEALTH_CODE, assigner_of
+from fhir_server.search.national import is_national
 from loaders.demo.identity import HEALTH_FILE_NUMBER
 from profiles.issues import Issue
 

@@ -146,13 +146,6 @@ BY_SYSTEM: dict[str, Kind] = {kind.system: kind for kind in KINDS}
 BY_CODE: dict[str, Kind] = {kind.code: kind for kind in KINDS}
 # Numbers of cards and files that one person has, and that no authority's checksum guards.
 PERSONAL_SYSTEMS = frozenset({HEALTH_FILE_NUMBER, HEALTH_CARD, INSURANCE_CARD})
-# What is never shown in an index in clear: the systems of the kinds, of cards, and passports of all countries.
-NATIONAL_SYSTEMS = frozenset(BY_SYSTEM) | PERSONAL_SYSTEMS
-
-
-def is_national(system: str) -> bool:
-    """Whether numbers of this system name a person to every authority."""
-    return system in NATIONAL_SYSTEMS or system.startswith(PASSPORT)
 
 
 def read_number(system: str, value: str) -> Reading | None:
@@ -199,16 +192,11 @@ def _zh(system: str) -> str:
 
 
 def spellings(reading: Reading) -> list[tuple[str, str]]:
-    """The (system, value) under which a stored Patient may carry this number: as it is, with x, in the old form."""
+    """The (system, value) under which a stored Patient may carry this number; the index knows one form of each."""
     systems = [reading.system]
     if reading.system == BY_CODE["08"].system:
         systems.append(IDENTITY_NUMBER)
-    values = [reading.value]
-    if reading.value.endswith("X"):
-        values.append(reading.value[:-1] + "x")
-    if reading.system == IDENTITY_NUMBER and reading.value[6:8] == "19" and len(reading.value) == 18:
-        values.append(reading.value[:6] + reading.value[8:17])
-    return [(system, value) for system in systems for value in values]
+    return [(system, reading.value) for system in systems]
 
 
 def normalised(patient: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from fhir_server.records.matching.identity_numbers import (
     BY_SYSTEM,
     PERSONAL_SYSTEMS,
     Reading,
-    is_national,
     read_number,
     readings,
 )
 from fhir_server.records.matching.names import Name, names_of
+from fhir_server.search.national import is_national
 
 MOTHER = "urn:yidang:mother"  # extension of Patient: valueReference to the mother's Patient, or by her identity number
 HEALTH_CODE = "urn:yidang:health-code"

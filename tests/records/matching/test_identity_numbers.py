@@ -13,12 +13,12 @@ from fhir_server.records.matching.identity_numbers import (
     BY_CODE,
     KINDS,
     PASSPORT,
-    is_national,
     normalised,
     problems,
     read_number,
     spellings,
 )
+from fhir_server.search.national import is_national
 from loaders.demo.identity import HEALTH_FILE_NUMBER, IDENTITY_NUMBER, identity_check, identity_number
 
 births = st.dates(date(1900, 1, 1), date(2026, 11, 1))
