@@ -69,22 +69,28 @@ def consent(
     given: datetime,
     status: str = "active",
     performer: str = "",
-    kind: str = "general",
+    kind: str = "",
 ) -> Resource:
     """A Consent whose root provision is ``part``."""
     return {
         "resourceType": "Consent",
         "id": id,
+        "extension": [{"url": "urn:yidang:legal-basis", "valueCode": "CONSENT"}],
         "status": status,
         "scope": _concept("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
         "category": [
             _concept("http://loinc.org", "59284-0"),
-            _concept("urn:yidang:consent-kind", kind),
+            *([_concept("urn:yidang:consent-kind", kind)] if kind else []),
         ],
         "patient": {"reference": f"Patient/{patient}"},
         "dateTime": instant(given),
         "performer": [{"reference": performer or f"Patient/{patient}"}],
-        "policy": [{"uri": "urn:yidang:policy:sharing"}],
+        "sourceAttachment": {
+            "contentType": "text/plain",
+            "url": "urn:notice:1",
+            "hash": "MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=",
+        },
+        "policy": [{"uri": "urn:notice|1"}],
         "provision": provision(part),
     }
 

@@ -10,13 +10,14 @@ import pytest
 
 from tests.leaks.compare import seen
 from tests.leaks.coverage import covers
-from tests.leaks.oracle import Row, Who, visible
+from tests.leaks.oracle import ROLES, Row, Who, visible
 from tests.leaks.people import requesters
 from tests.leaks.probe import absent_id
 from tests.leaks.web import Web
 
 WHO = requesters()
-STAFF = [who for who in WHO if who.kind == "staff" and who.role and not who.department and not who.patient]
+STAFF = [who for who in WHO if who.kind == "staff" and who.institution and not who.department and not who.patient]
+STAFF = [who for who in STAFF if who.role in ROLES and who.purpose in ROLES[who.role].purposes]
 STAFF = [w for w in STAFF if any(s.context == "user" and s.type == "*" and "r" in s.letters for s in w.scopes)]
 RESIDENTS = ["r1", "r2", "r3", "r4", "r5", "r6", "r7", "r9", "r11"]
 

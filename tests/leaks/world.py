@@ -376,16 +376,19 @@ def _consents(w: Writer) -> None:
         f"Organization/{id}" for id in ("county", "town-east", "town-west", "town-north", "outside")
     )
     alliance = (f"Organization/{people.ALLIANCE}",)
-    w.consent("c2-general", "r2", Part(grantees=alliance))
+    w.consent("c2-general", "r2", Part(grantees=alliance), kind="sharing")
     w.consent("c3-county", "r3", Part(grantees=(county,)), kind="institution")
-    w.consent("c4-laboratory", "r4", Part(grantees=(county, east), classes=("laboratory", "imaging")), kind="class")
+    w.consent(
+        "c4-laboratory", "r4", Part(grantees=(county, east), classes=("laboratory", "imaging")), kind="record-class"
+    )
     w.consent("c4-hiv", "r4", Part(grantees=(east,), classes=("laboratory",), names=("HIV",)), kind="sensitive")
     w.consent("c5-team", "r5", Part(grantees=("CareTeam/team-west",)), kind="care-team")
     w.consent("c5-team-old", "r5", Part(grantees=("CareTeam/team-old",)), kind="care-team")
     w.consent("c5-doctor", "r5", Part(grantees=("Practitioner/dr-cardio",), names=("MENTAL",)), kind="care-team")
     year = (date(2024, 1, 1), date(2024, 12, 31))
-    w.consent("c6-year", "r6", Part(grantees=(east,), data=year), kind="period")
-    w.consent("c6-document", "r6", Part(grantees=(outside,), document="Observation/r6-laboratory-county"))
+    w.consent("c6-year", "r6", Part(grantees=(east,), data=year), kind="data-period")
+    one = "Observation/r6-laboratory-county"
+    w.consent("c6-document", "r6", Part(grantees=(outside,), document=one), kind="document")
     w.consent("c6-custodian", "r6", Part(grantees=(north,), custodian=county))
     w.consent("c7-general", "r7", Part(grantees=alliance, names=("MENTAL",)), days=50)
     w.consent("c7-not-east", "r7", Part(permit=False, grantees=(east,)), kind="refusal")
