@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fhir_server.http.routes import Operation
+from fhir_server.operations.consent_status import consent_status
 from fhir_server.operations.decide import decide
 from fhir_server.operations.everything import encounter_everything, patient_everything
+from fhir_server.operations.explain_access import explain_access
 from fhir_server.operations.ihe_pix import ihe_pix
 from fhir_server.operations.match import match
 from fhir_server.operations.merge import merge, unmerge_operation
@@ -68,5 +70,21 @@ OPERATIONS: tuple[Operation, ...] = (
         types=frozenset({"Task"}),
         get=False,
         letters="ru",
+    ),
+    Operation(
+        "explain-access",
+        explain_access,
+        "urn:yidang:operation:explain-access",
+        instance=True,
+        types=_PATIENT,
+        letters="r",
+    ),
+    Operation(
+        "consent-status",
+        consent_status,
+        "urn:yidang:operation:consent-status",
+        instance=True,
+        types=_PATIENT,
+        letters="r",
     ),
 )

@@ -10,6 +10,7 @@ from consent import Access
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Stored
 from fhir_server.store.sqlite.access import Gate
 from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.explaining import Explaining
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, VERSION, Versions, find_lid, last_rid
 from fhir_server.store.sqlite.schema import ALIVE
@@ -95,6 +96,10 @@ class Reading:
         """Kind and source (``Type/id``) of each rule that opens the version ``sequence``."""
         found = self._gate(access, "r").rules(sequence)
         return [(kind, self._versions.reference(src)) for kind, src in found]
+
+    def explaining(self) -> Explaining:
+        """Explanations of what access decides, on this connection."""
+        return Explaining(self.connection, self._names, self._gate, self._versions.reference)
 
     def granted(self, access: Access, patient: str) -> tuple[str, ...]:
         """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""

@@ -23,6 +23,7 @@ from fhir_server.store.sqlite import keys, maintenance, registry, rekeying, sche
 from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
+from fhir_server.store.sqlite.explaining import Explaining
 from fhir_server.store.sqlite.keys import Vault
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.pool import OutOfTime, ReaderPool, limited, settle
@@ -275,6 +276,10 @@ class SqliteStore:
     def rules(self, sequence: int, access: Access) -> list[tuple[str, str]]:
         """Kind and source (``Type/id``) of each rule that opens the version ``sequence`` to ``access``."""
         return self._reader().reading.rules(sequence, access)
+
+    def explaining(self) -> Explaining:
+        """Explanations of what access decides, by the predicate itself; for use in this thread."""
+        return self._reader().reading.explaining()
 
     def take_outbox(self, limit: int) -> list[tuple[int, bytes]]:
         """The oldest audit entries of committed writes that nobody has taken over yet."""

@@ -1,0 +1,75 @@
+"""Words for what access is about, Chinese and English: classes, sensitivities, purposes and grounds."""
+
+from __future__ import annotations
+
+from consent.vocabulary import RecordClass, Sensitivity
+
+CLASSES: dict[RecordClass, tuple[str, str]] = {
+    RecordClass.SHARED: ("公共信息", "shared"),
+    RecordClass.IDENTITY: ("身份信息", "identity"),
+    RecordClass.ALLERGY: ("过敏史", "allergies"),
+    RecordClass.PROBLEM: ("诊断与健康问题", "problems"),
+    RecordClass.MEDICATION: ("用药", "medication"),
+    RecordClass.IMMUNIZATION: ("预防接种", "immunizations"),
+    RecordClass.VITAL_SIGNS: ("体征", "vital signs"),
+    RecordClass.LABORATORY: ("检验", "laboratory"),
+    RecordClass.IMAGING: ("影像检查", "imaging"),
+    RecordClass.ECG: ("心电", "ECG"),
+    RecordClass.PATHOLOGY: ("病理", "pathology"),
+    RecordClass.ENCOUNTER: ("就诊", "encounters"),
+    RecordClass.PROCEDURE: ("手术与操作", "procedures"),
+    RecordClass.DOCUMENT: ("文书", "documents"),
+    RecordClass.CARE_PLAN: ("健康管理计划", "care plans"),
+    RecordClass.ORDER: ("申请与医嘱", "orders"),
+    RecordClass.SURVEY: ("问卷与生活史", "surveys"),
+    RecordClass.CONSENT: ("授权同意", "consents"),
+    RecordClass.FINANCIAL: ("费用", "financial"),
+    RecordClass.OTHER: ("其他", "other"),
+}
+PURPOSES: dict[str, tuple[str, str]] = {
+    "TREAT": ("诊疗", "treatment"),
+    "ETREAT": ("急诊救治", "emergency treatment"),
+    "BTG": ("紧急访问", "break the glass"),
+    "CAREMGT": ("健康管理", "care management"),
+    "PUBHLTH": ("公共卫生", "public health"),
+    "HOPERAT": ("机构管理", "healthcare operations"),
+    "PATRQT": ("本人查阅", "patient requested"),
+    "HPAYMT": ("费用结算", "healthcare payment"),
+    "HRESCH": ("医学研究", "healthcare research"),
+    "RECOG": ("结果互认", "recognition of results"),
+    "REFER": ("转诊", "referral"),
+    "CONSULT": ("会诊", "consultation"),
+    "FAMRQT": ("监护人查阅", "guardian requested"),
+}
+GROUNDS: dict[str, tuple[str, str]] = {
+    "consent": ("居民的授权同意", "consent"),
+    "health-code": ("居民出示健康码", "health code presented"),
+    "referral": ("转诊", "referral"),
+    "consultation": ("会诊", "consultation"),
+    "diagnosis": ("诊断申请", "request for diagnosis"),
+    "family-doctor": ("家庭医生签约", "family doctor contract"),
+    "registration": ("在该机构建档", "registered there"),
+    "break-glass": ("紧急情况", "emergency"),
+    "statutory-report": ("法定报告", "statutory reporting"),
+    "guardian": ("监护关系", "guardianship"),
+    "approval": ("经批准", "approval"),
+    "task": ("机构间协作任务", "work between institutions"),
+    "unrestricted": ("服务器本机维护", "maintenance of the server itself"),
+    "own": ("本机构产生的记录", "the institution's own records"),
+    "self": ("本人", "the person"),
+    "identity": ("主索引管理职责", "stewardship of the person index"),
+    "shared": ("公共信息", "public information"),
+    "grant": ("有效授权（可查询依据）", "a grant in force (see $explain-access)"),
+}
+SENSITIVITIES: dict[Sensitivity, tuple[str, str]] = {
+    Sensitivity.HIV: ("艾滋病相关", "HIV"),
+    Sensitivity.STD: ("性传播疾病", "sexually transmitted diseases"),
+    Sensitivity.MENTAL: ("精神心理", "mental health"),
+    Sensitivity.REPRODUCTION: ("生殖健康", "reproductive health"),
+    Sensitivity.GENETIC: ("遗传信息", "genetics"),
+    Sensitivity.SUBSTANCE: ("物质使用", "substance use"),
+    Sensitivity.MINOR: ("未成年人保密诊疗", "confidential care of adolescents"),
+    Sensitivity.ABUSE: ("受侵害", "abuse"),
+    Sensitivity.RESTRICTED: ("其他限制查看的内容", "restricted for another reason"),
+    Sensitivity.NOPAT: ("暂不向本人展示", "not to be shown to the patient"),
+}
