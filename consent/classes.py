@@ -134,6 +134,7 @@ _BY_CATEGORY: dict[str, tuple[tuple[str, ...], RecordClass]] = {
     "Procedure": (("category", "code"), _C.PROCEDURE),
     "Flag": (("category",), _C.PROBLEM),
 }
+_OF_RESULTS = (_C.LABORATORY, _C.VITAL_SIGNS, _C.IMAGING, _C.ECG, _C.PATHOLOGY, _C.SURVEY, _C.OTHER)
 _SHARED_UNLESS: dict[str, tuple[str, ...]] = {
     # types that are nobody's unless one of these elements points to a person
     "Schedule": ("actor",),
@@ -157,6 +158,14 @@ def class_of(resource: Resource) -> RecordClass:
         inside = all(class_of(item) is _C.SHARED for item in resource["contained"])
         return found if inside else _C.OTHER
     return found
+
+
+def usual_classes(type: str) -> tuple[RecordClass, ...]:
+    """The record classes that resources of ``type`` mostly have; others are possible (an institution may say one)."""
+    if type in _BY_CATEGORY:
+        return _OF_RESULTS if type in ("Observation", "DiagnosticReport") else (_BY_CATEGORY[type][1], _C.IMAGING)
+    found = CLASS_OF_TYPE.get(type, _C.OTHER)
+    return () if found is _C.SHARED else (found,)
 
 
 def _stewardship(resource: Resource) -> bool:

@@ -1,4 +1,4 @@
-"""Groups that rules may name: alliances (OrganizationAffiliation) and care teams (CareTeam), and who belongs to them."""
+"""Groups that rules may name: alliances (OrganizationAffiliation), care teams (CareTeam); and who belongs to them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def _instant(value: Any, default: int, end: bool) -> int:
             moment = moment if moment.tzinfo else moment.replace(tzinfo=_ZONE)
             return int(moment.timestamp() * 1_000_000)
         parts = [int(part) for part in text.split("-")]
-        first = datetime(*(parts + [1, 1])[:3], tzinfo=_ZONE)
+        year, month, day = (*parts, 1, 1)[:3]
+        first = datetime(year, month, day, tzinfo=_ZONE)
         if end:
             if len(parts) == 3:
                 first += timedelta(days=1)

@@ -145,7 +145,7 @@ def test_a_backup_holds_one_moment_and_opens_as_a_store(bench: Bench, tmp_path: 
         ("UPDATE res SET body=zeroblob(40) WHERE rid=2", "damaged"),
         ("UPDATE res SET ver=7 WHERE rid=2", "versions"),
         ("DELETE FROM tok WHERE rid=2", "lacks an index row in tok"),
-        ("INSERT INTO ref VALUES(1, 1, 1, 2, 0)", "ref has"),
+        ("INSERT INTO ref VALUES(1, 1, 1, 2, 0, 0, 0)", "ref has"),
         ("UPDATE ent SET cur=99 WHERE cur=2", "current version"),
         ("UPDATE res SET body=(SELECT body FROM res WHERE rid=1) WHERE rid=2", "that of another version"),
     ],

@@ -6,20 +6,21 @@ and explanations. What it means is stated in ``consent.access`` and ``consent.gr
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from consent import Access, Scope
 from consent.grant import ALWAYS, BY_SENSITIVITY
 from consent.vocabulary import RecordClass, Sensitivity
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.openness import LARGEST, Openness
 from fhir_server.store.sqlite.rows import find_lid
-from fhir_server.store.sqlite.schema import UNDATED
+from fhir_server.store.sqlite.schema import CLASSES, NO_PERIOD, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction
 
-NO_PERIOD = (-(2**63), 2**63 - 1)  # ``data_low`` and ``data_high`` of a rule about everything
-_MOST_KEPT = 2000
+_MOST_KEPT, _MOST_OPENNESS = 2000, 8
 NOBODY = -2  # the number of what was never stored
 BRANCHES = ("shared", "own", "self", "identity")  # what needs no grant
 Constraint = Callable[[str, object], Sql]
@@ -68,6 +69,7 @@ class Kept:
         self._connection = connection
         self._standing = -1
         self._known: dict[tuple[object, ...], tuple[Sql, int, tuple[Scope, ...]]] = {}
+        self._openness: dict[tuple[Grantees, int, int], Openness] = {}
 
     def find(self, access: Access, letter: str) -> Sql | None:
         """The condition for ``access``, its time left open."""
@@ -80,6 +82,17 @@ class Kept:
             return None
         condition, until, scopes = found
         return condition if access.now < until and scopes == access.scopes and not access.conditions else None
+
+    def openness(self, grantees: Grantees, purpose: int, through: int) -> Openness:
+        """What is open to these grantees, kept up from count to count."""
+        key = (grantees, purpose, through)
+        found = self._openness.get(key)
+        if found is None:
+            if len(self._openness) >= _MOST_OPENNESS:
+                self._openness.pop(next(iter(self._openness)))
+            found = Openness(self._connection, grantees.named, grantees.groups, purpose, through)
+            self._openness[key] = found
+        return found
 
     def keep(self, access: Access, letter: str, condition: Sql, until: int) -> None:
         """Remember it up to the time ``until`` (µs)."""
@@ -149,6 +162,36 @@ class Gate:
         if self.condition in (TRUE, FALSE):
             return self.condition
         return Sql(f"EXISTS(SELECT 1 FROM res r WHERE r.rid={rid} AND ") + self.condition + ")"
+
+    def posting(self, alias: str, t: int, record_classes: Sequence[RecordClass]) -> Sql:
+        """Whether the version of the row ``alias`` of ``tok`` or ``ref`` may be seen; of type number ``t``.
+
+        The access columns of postings say it; what the rules say of whole records of ``record_classes`` is known
+        beforehand (``Openness``).
+        """
+        access = self.access
+        if self.condition in (TRUE, FALSE):
+            return self.condition
+        if access.conditions:
+            return self.row(f"{alias}.rid")
+        full = _of_posting(self.condition, alias, t)
+        if not record_classes:
+            return full
+        small = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0] <= LARGEST
+        if self.granted() == FALSE or not small:
+            return full
+        openness = self._kept.openness(self.grantees, int(access.purpose), int(access.through))
+        label = f"{alias}.label"
+        blobs = [(int(one), openness.blob(int(one), access.now)) for one in record_classes if one & access.through]
+        if not blobs:
+            return full
+        whens = " ".join(f"WHEN {record_class} THEN substr(?,{alias}.pat,1)" for record_class, _ in blobs)
+        # An ordinary row has no sensitivity, so its label is its class: any other label has no WHEN.
+        scope = _of_posting(at(self.scope(), access.now), alias, t)
+        ungranted = disjunction(self.branch(name) for name in BRANCHES)
+        plain = _of_posting(at(ungranted, access.now), alias, t)
+        head = Sql(f"CASE CASE {label} {whens} END WHEN x'01' THEN ", tuple(blob for _, blob in blobs))
+        return head + scope + " WHEN x'00' THEN " + conjunction([scope, plain]) + " ELSE " + full + " END"
 
     def lid(self, reference: str) -> int:
         """The lasting number of ``Type/id``, of a merged Patient that of the one kept; NOBODY when unknown."""
@@ -244,9 +287,11 @@ class Gate:
         access = self.access
         if not self.grantees.named or not access.purpose or not access.through:
             return FALSE
-        rules = self.permits(select)
-        within = _within("r", int(access.through), int(access.through_sensitivity))
-        return conjunction([within, Sql("EXISTS(") + rules + ")"])
+        return conjunction([self.within(), Sql("EXISTS(") + self.permits(select) + ")"])
+
+    def within(self) -> Sql:
+        """The rows that the requester's role reaches, whatever opens them."""
+        return _within("r", int(self.access.through), int(self.access.through_sensitivity))
 
     def permits(self, select: str) -> Sql:
         """``SELECT … FROM grants g``: the permits that open ``r`` and that no refusal withholds."""
@@ -305,7 +350,7 @@ class Gate:
         """Kind and source (lid) of each permit that opens the version ``rid``."""
         if self.granted() == FALSE:
             return []
-        within = _within("r", int(self.access.through), int(self.access.through_sensitivity))
+        within = self.within()
         rules = self.permits("r.rid AS rid, g.kind AS kind, g.src AS src")
         # The rule's text names ``r`` and so must stand where ``res r`` is in scope: as a join.
         text = rules.text.replace("FROM grants g", "FROM res r CROSS JOIN grants g", 1)
@@ -338,3 +383,20 @@ _GROWN = Sql("(r.pat=0 OR EXISTS(SELECT 1 FROM person m WHERE m.pat=r.pat AND m.
 def _within(row: str, classes: int, sensitivity: int) -> Sql:
     """The row is of one of these classes and has no other sensitivities than these."""
     return Sql(f"({row}.class&{classes} AND {row}.sensitivity&~{sensitivity}=0)")
+
+
+_COLUMN = re.compile(r"\br\.(pat|org|class|sensitivity|sk|lid|t)\b")
+
+
+def _of_posting(condition: Sql, alias: str, t: int) -> Sql:
+    """The condition on a version (alias ``r``) as one on a posting of it, which carries the same columns."""
+    columns = {
+        "pat": f"{alias}.pat",
+        "org": f"{alias}.org",
+        "sk": f"{alias}.sk",
+        "class": f"({alias}.label&{(1 << CLASSES) - 1})",
+        "sensitivity": f"({alias}.label>>{CLASSES})",
+        "lid": f"(SELECT y.lid FROM res y WHERE y.rid={alias}.rid)",
+        "t": str(t),
+    }
+    return Sql(_COLUMN.sub(lambda found: columns[found[1]], condition.text), condition.args)

@@ -26,14 +26,17 @@ MANY = 2000  # a larger set is not gathered to show its first page
 DEEP = 6  # levels of parentheses of a part of a statement
 _BRACKETS = re.compile(r"[()]")
 PROBES = 30  # up to so many referenced resources are looked up one by one
-_NOTHING = Sql("SELECT NULL AS sk, NULL AS rid WHERE 0")
-# A code may stand in several systems. For a page, DISTINCT would cost the order of the index; for a count it is cheap.
+_ROW = "x.sk, x.rid, x.pat, x.org, x.label"
+_NOTHING = Sql("SELECT NULL AS sk, NULL AS rid, 0 AS pat, 0 AS org, 0 AS label WHERE 0")
+# A code may stand in several systems. For a page, grouping would cost the order of the index; for a count it is cheap.
 _ONCE = " AND NOT EXISTS(SELECT 1 FROM tok o WHERE o.p=x.p AND o.code=x.code AND o.sk=x.sk AND o.rid=x.rid AND o.s<x.s)"
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Rows (sk, rid), each rid once. ``sorted``: they come in (sk, rid) order; otherwise they have rid only.
+    """Rows (sk, rid, and the access columns of postings), each rid once.
+
+    ``sorted``: they come in (sk, rid) order; otherwise they have rid only.
 
     ``by_rid``: they come in the order of rid instead, and have both.
     """
@@ -41,6 +44,11 @@ class Driver:
     rows: Sql
     sorted: bool
     by_rid: bool = False
+
+    @property
+    def of_few(self) -> bool:
+        """Whether the rows are those of one reference or of a code of one patient, so mostly a short list."""
+        return " FROM ref " in self.rows.text or any(isinstance(arg, str) and "|" in arg for arg in self.rows.args)
 
     @property
     def sk(self) -> str:
@@ -183,7 +191,7 @@ class Compiler(Conditions):
     def _large(self, t: int, node: Node) -> bool:
         """Whether a condition's rows are so many that a walk through the type soon finds enough of them."""
         if isinstance(node, tree.Has) and not node.canonical:  # as many as point here, which are cheaper to count
-            rows = self.rids(node.param.type, node.node)
+            rows = self.all_rids(node.param.type, node.node)
             sql = Sql("SELECT count(*) FROM (SELECT 1 FROM (") + rows + f") LIMIT {MANY})"
             return bool(self._connection.execute(sql.text, sql.args).fetchone()[0] >= MANY)
         return self._size(t, node, MANY) >= MANY
@@ -198,7 +206,7 @@ class Compiler(Conditions):
     def listing(self, t: int) -> Driver:
         """Every resource of the type, newest first."""
         p = self._names.param(t, LISTING)
-        return Driver(Sql("SELECT x.sk, x.rid FROM tok x WHERE x.p=? AND x.code=''", (p,)), True)
+        return Driver(Sql(f"SELECT {_ROW} FROM tok x WHERE x.p=? AND x.code=''", (p,)), True)
 
     def _driver(self, t: int, node: Node, page: bool) -> Driver:
         match node:
@@ -208,9 +216,11 @@ class Compiler(Conditions):
                     return Driver(_NOTHING, True)
                 several = isinstance(node, tree.Token) and node.system is None
                 if several and not page:
-                    return Driver(Sql(f"SELECT DISTINCT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1], True)
+                    # Grouping, unlike DISTINCT, keeps to the order of the index.
+                    each = Sql(f"SELECT {_ROW} FROM {rows[0]} x WHERE ") + rows[1] + " GROUP BY x.sk, x.rid"
+                    return Driver(each, True)
                 once = _ONCE if several else ""
-                return Driver(Sql(f"SELECT x.sk, x.rid FROM {rows[0]} x WHERE ") + rows[1] + once, True)
+                return Driver(Sql(f"SELECT {_ROW} FROM {rows[0]} x WHERE ") + rows[1] + once, True)
             case tree.Or(nodes) if nodes and len(nodes) <= SEVERAL and all(_posting(x) for x in nodes):
                 parts = [self._driver(t, x, page).rows for x in nodes]
                 return Driver(joined(" UNION ", parts) + " ORDER BY 1, 2", True)
@@ -219,7 +229,7 @@ class Compiler(Conditions):
                 if lid is None:
                     return Driver(_NOTHING, True)
                 parts = [
-                    Sql("SELECT x.sk, x.rid FROM ref x WHERE x.p=? AND x.key=?", (self._names.param(t, key), lid))
+                    Sql(f"SELECT {_ROW} FROM ref x WHERE x.p=? AND x.key=?", (self._names.param(t, key), lid))
                     for key in keys
                 ]
                 return Driver(joined(" UNION ", parts) + (" ORDER BY 1, 2" if len(parts) > 1 else ""), True)
@@ -235,6 +245,16 @@ def depth(text: str) -> int:
         level += 1 if bracket == "(" else -1
         deepest = max(deepest, level)
     return deepest
+
+
+def looks_around(node: Node) -> bool:
+    """Whether a condition looks at what points to the row."""
+    match node:
+        case tree.And(nodes) | tree.Or(nodes):
+            return any(looks_around(x) for x in nodes)
+        case tree.Not(inner):
+            return looks_around(inner)
+    return isinstance(node, tree.Has)
 
 
 def _flat(node: Node) -> list[Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from consent.classes import usual_classes
 from fhir_server.search import tree
 from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
@@ -130,7 +131,7 @@ class Conditions(Sets):
         )
         superseded = "NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=h.rid AND z.till<=?)"
         current = Sql(f" AND h.rid<=? AND {superseded} AND ", (self.snapshot, self.snapshot))
-        return pointing + satisfied + current + self._gate.row("h.rid") + ")"
+        return pointing + satisfied + current + self._gate.posting("h", t, usual_classes(param.type)) + ")"
 
     def _composite_test(self, t: int, node: tree.Composite, d: Place) -> Sql:
         first = node.components[0]

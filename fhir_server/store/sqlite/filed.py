@@ -17,7 +17,9 @@ def file_rows_of(
     connection: sqlite3.Connection, rid: int, extractor: Extractor, names: Names, bodies: Bodies
 ) -> postings.Tables:
     """The index rows that the version ``rid`` has (or should have) in the file."""
-    t, pat, body = connection.execute("SELECT t, pat, body FROM res WHERE rid=?", (rid,)).fetchone()
+    t, body, pat, org, *labels = connection.execute(
+        "SELECT t, body, pat, org, class, sensitivity FROM res WHERE rid=?", (rid,)
+    ).fetchone()
     found = postings.empty()
     rows: Rows = extractor.rows(parse(bodies.unpack(body, rid)))
 
@@ -25,5 +27,5 @@ def file_rows_of(
         number = find_lid(connection, names, type_, id_)
         return -1 if number is None else number
 
-    postings.tables(rows, t, rid, max(pat, 0), names, lid, found)
+    postings.tables(rows, t, rid, (max(pat, 0), org, postings.label(*labels)), names, lid, found)
     return found

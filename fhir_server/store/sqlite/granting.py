@@ -48,6 +48,7 @@ class Granting:
                 last = (g.given, g.specificity, g.depth, int(g.overriding))
                 rows.append((pat, grantee, lid, n, int(g.permit), g.kind, *numbers, org, doc, *last))
             self._connection.executemany(_GRANT, rows)
+            self._ruled(lid)
         if type_ in GROUPING:
             self._regroup(lid)
             self._connection.executemany(
@@ -122,7 +123,13 @@ class Granting:
         type_, _, id_ = reference.partition("/")
         return self._lid(type_, id_) if id_ else 0
 
+    def _ruled(self, lid: int) -> None:
+        """Tell whose rules the resource ``lid`` gives."""
+        self._connection.execute("INSERT INTO ruled(pat) SELECT DISTINCT pat FROM grants WHERE src=?", (lid,))
+
     def _forget(self, table: str, lid: int) -> None:
+        if table == "grants":
+            self._ruled(lid)
         self._connection.execute(f"DELETE FROM {table} WHERE src=?", (lid,))
 
 

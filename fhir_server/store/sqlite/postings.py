@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir_server.search.rows import Rows
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.schema import ELEMENTS, LONG_SPAN, UNDATED
+from fhir_server.store.sqlite.schema import CLASSES, ELEMENTS, LONG_SPAN, UNDATED
 
 CONTAINED = "#"  # before the name of a type: the resources of that type that others contain
 PATIENT_CODE = "code@patient"  # index key of codes within one patient's record
@@ -16,10 +16,12 @@ _MOST_SETS = 20_000
 LISTING = "_all"  # index key under which every resource of a type stands, newest first
 Lid = Callable[[str, str], int]
 Tables = dict[str, list[tuple[Any, ...]]]
+Whose = tuple[int, int, int]  # the last columns of tok and ref: pat, org, label
+NOBODYS: Whose = (0, 0, 0)
 
 COLUMNS = {
-    "tok": ("p", "code", "sk", "rid", "s", "pat"),
-    "ref": ("p", "key", "sk", "rid", "pat"),
+    "tok": ("p", "code", "sk", "rid", "s", "pat", "org", "label"),
+    "ref": ("p", "key", "sk", "rid", "pat", "org", "label"),
     "link": ("rid", "p", "key"),
     "str": ("p", "v", "rid", "exact"),
     "txt": ("p", "v", "rid"),
@@ -70,26 +72,31 @@ def sort_key(rows: Rows) -> int:
     return UNDATED if rows.date is None else -rows.date
 
 
-def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: Tables) -> None:
+def label(record_class: int, sensitivity: int) -> int:
+    """Record class and sensitivities as one number."""
+    return record_class | sensitivity << CLASSES
+
+
+def tables(rows: Rows, t: int, rid: int, whose: Whose, names: Names, lid: Lid, out: Tables) -> None:
     """Append the table rows of one resource version to ``out``.
 
-    ``lid(type, id)`` gives the lasting number of a referenced resource.
+    ``whose``: the access columns. ``lid(type, id)`` gives the lasting number of a referenced resource.
     """
     sk = sort_key(rows)
     params, system = names.params(t), names.system
     tok = out["tok"]
-    tok.append((params[LISTING], "", sk, rid, 0, pat))
+    tok.append((params[LISTING], "", sk, rid, 0, *whose))
     for key, uri, code in rows.tok:
-        tok.append((params[key], code, sk, rid, system(uri), pat))
+        tok.append((params[key], code, sk, rid, system(uri), *whose))
         if key == "code":
             for patient in rows.patients:
                 of_patient = patient_code(lid("Patient", patient), code)
-                tok.append((params[PATIENT_CODE], of_patient, sk, rid, system(uri), pat))
+                tok.append((params[PATIENT_CODE], of_patient, sk, rid, system(uri), *whose))
     if rows.ref:
         ref, link = out["ref"], out["link"]
         for key, type_, id_ in rows.ref:
             p, target = params[key], lid(type_, id_)
-            ref.append((p, target, sk, rid, pat))
+            ref.append((p, target, sk, rid, *whose))
             link.append((rid, p, target))
     for key, v, exact in rows.str:
         if is_text(key):
@@ -106,7 +113,7 @@ def tables(rows: Rows, t: int, rid: int, pat: int, names: Names, lid: Lid, out: 
         _elements(rows, t, rid, names, lid, out)
     for number, type_, part in rows.contained[:ELEMENTS]:
         part.date = None
-        tables(part, names.type(CONTAINED + type_), rid * ELEMENTS + number, pat, names, lid, out)
+        tables(part, names.type(CONTAINED + type_), rid * ELEMENTS + number, whose, names, lid, out)
 
 
 def _elements(rows: Rows, t: int, rid: int, names: Names, lid: Lid, out: Tables) -> None:
@@ -117,7 +124,7 @@ def _elements(rows: Rows, t: int, rid: int, names: Names, lid: Lid, out: Tables)
         part = Rows()
         getattr(part, kind).append(row)
         found: Tables = {table: [] for table in COLUMNS}
-        tables(part, t, rid * ELEMENTS + number, 0, names, lid, found)
+        tables(part, t, rid * ELEMENTS + number, NOBODYS, names, lid, found)
         for table, entries in found.items():
             # The listing row of ``tables`` is for whole resources only; sk means nothing for elements.
             out[table].extend(entries[1:] if table == "tok" else entries)

@@ -38,7 +38,7 @@ class Indexing(Protocol):
 
     names: Names
 
-    def index(self, rows: Rows, t: int, rid: int, pat: int) -> None:
+    def index(self, rows: Rows, t: int, rid: int, whose: postings.Whose) -> None:
         """Gather index rows of a version that is there already."""
 
     def flush(self) -> None:
@@ -242,19 +242,20 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
     spots = dict(spot.split(".", 1) for spot in job.target.split(" ") if spot)
     where = _holders(tx.names, job.target.split(" ")) if spots else ""
     rows = connection.execute(
-        f"SELECT r.rid, r.t, r.pat, r.present, r.body FROM res r WHERE r.rid>? AND r.rid<=? AND {_INDEXED}{where}"
+        "SELECT r.rid, r.t, r.present, r.body, r.pat, r.org, r.class, r.sensitivity FROM res r"
+        f" WHERE r.rid>? AND r.rid<=? AND {_INDEXED}{where}"
         f" ORDER BY r.rid LIMIT {_STEP}",
         (job.position, job.last),
     ).fetchall()
     until, done = time.monotonic() + STEP_SECONDS, 0
-    for rid, t, pat, present, body in rows:
+    for rid, t, present, body, pat, org, *labels in rows:
         if time.monotonic() > until:  # writes are waiting: costly expressions must not hold them up
             break
         done += 1
         found = extractor.rows(parse(bodies.unpack(body, rid)))
         if spots:
             found = only(found, spots, tx.names.type_name(t))
-        tx.index(found, t, rid, pat)
+        tx.index(found, t, rid, (max(pat, 0), org, postings.label(*labels)))
         bits = (present if spots else 0) | postings.present_bits(found, t, tx.names)
         connection.execute("UPDATE res SET present=? WHERE rid=?", (bits, rid))
     tx.flush()

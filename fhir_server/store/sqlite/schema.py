@@ -8,13 +8,16 @@ of a type/id, given also to resources that are only referred to.
 
 Postings of tokens and references carry ``sk``, minus the clinical date in milliseconds: the newest
 first is their order, and the first page of a long list ends after as many rows as it shows.
-Composite elements are postings whose rid is ``rid * ELEMENTS + element number``.
+They also carry the access columns of their version (``pat``, ``org``, and class and sensitivities as ``label``), so
+that a count need not look at the versions. Composite elements are postings whose rid is
+``rid * ELEMENTS + element number``.
 
 Whose file a version is in (``pat``: a Patient's lid, 0 nobody's, SEVERAL more than one person's), who is its
 custodian (``org``: the lid of an Organization, or of the Patient who wrote it), its record class and its
 sensitivities are columns of ``res``; ``grants`` are the rules about people's files, compiled from the resources
 that give access (``src``), ``member`` the alliances and care teams that a party belongs to, ``person`` what access
-needs to know of a person. ``alias`` leads from a merged Patient to the one that is kept.
+needs to know of a person; ``ruled`` tells whose rules changed, in order. ``alias`` leads from a merged Patient to
+the one that is kept.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ SCHEMA_VERSION = 3
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
 UNDATED = 2**62  # ``sk`` of a resource without clinical date: last when newest come first
+NO_PERIOD = (-(2**63), 2**63 - 1)  # ``data_low`` and ``data_high`` of a rule about every date
+CLASSES = 20  # bits of the record class in a ``label``; the sensitivities are above them
 SEVERAL = -1  # ``pat`` of a resource in the files of several persons
 LONG_SPAN = 32 * 24 * 3600 * 1_000_000  # µs; date intervals above it are in class 1
 
@@ -63,9 +68,11 @@ CREATE TABLE person(pat INTEGER PRIMARY KEY, born TEXT, adult INTEGER);
 CREATE TABLE alias(lid INTEGER PRIMARY KEY, target INTEGER NOT NULL);
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 
-CREATE TABLE tok(p INTEGER, code TEXT, sk INTEGER, rid INTEGER, s INTEGER, pat INTEGER,
+CREATE TABLE ruled(n INTEGER PRIMARY KEY, pat INTEGER NOT NULL);
+
+CREATE TABLE tok(p INTEGER, code TEXT, sk INTEGER, rid INTEGER, s INTEGER, pat INTEGER, org INTEGER, label INTEGER,
   PRIMARY KEY(p, code, sk, rid, s)) WITHOUT ROWID;
-CREATE TABLE ref(p INTEGER, key INTEGER, sk INTEGER, rid INTEGER, pat INTEGER,
+CREATE TABLE ref(p INTEGER, key INTEGER, sk INTEGER, rid INTEGER, pat INTEGER, org INTEGER, label INTEGER,
   PRIMARY KEY(p, key, sk, rid)) WITHOUT ROWID;
 CREATE TABLE link(rid INTEGER, p INTEGER, key INTEGER, PRIMARY KEY(rid, p, key)) WITHOUT ROWID;
 CREATE TABLE str(p INTEGER, v TEXT, rid INTEGER, exact TEXT, PRIMARY KEY(p, v, rid, exact)) WITHOUT ROWID;

@@ -11,13 +11,14 @@ from heapq import merge
 from typing import Any
 
 from consent import Access
+from consent.classes import usual_classes
 from fhir_server.errors import Gone
 from fhir_server.search import tree
 from fhir_server.search.tree import Query, Total
 from fhir_server.store.protocol import Page, Stored
 from fhir_server.store.sqlite.access import Gate, Kept
 from fhir_server.store.sqlite.bodies import Bodies
-from fhir_server.store.sqlite.compile import Compiler, Driver
+from fhir_server.store.sqlite.compile import Compiler, Driver, looks_around
 from fhir_server.store.sqlite.conditions import Place
 from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.includes import Including
@@ -192,12 +193,10 @@ class Search:
     ) -> Sql | None:
         """The page's statement; None where nothing can match."""
         s = compiler.snapshot
-        found = [
-            Sql("d.rid<=?", (s,)),
-            compiler.test(t, rest, Place("d.rid", driver.sk, joined=True)),
-            Sql("r.till>? AND r.body IS NOT NULL", (s,)),
-            gate.condition,
-        ]
+        test = compiler.test(t, rest, Place("d.rid", driver.sk, joined=True))
+        # Looking for what points to a row costs more than asking whether the row may be seen.
+        last_two = [gate.condition, test] if looks_around(rest) else [test, gate.condition]
+        found = [Sql("d.rid<=?", (s,)), Sql("r.till>? AND r.body IS NOT NULL", (s,)), *last_two]
         if conjunction(found) == FALSE:
             return None
         rows = Sql(" FROM (") + driver.rows + ") d CROSS JOIN res r ON r.rid=d.rid WHERE "
@@ -247,7 +246,10 @@ class Search:
             conditions = [compiler.test(t, rest, Place("d.rid", driver.sk, not driver.sorted))]
             if any_dead:
                 conditions.append(Sql("NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)", (snapshot,)))
-            conditions.append(gate.condition if not driver.sorted else gate.row("d.rid"))
+            # Of one person's rows each may be asked about; of a population's what is known of everybody is used.
+            known = () if driver.of_few else usual_classes(type_)
+            seen = gate.posting("d", t, known) if driver.sorted else gate.condition
+            conditions.append(seen)
             if conjunction(conditions) == FALSE:
                 continue
             joined = "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"

@@ -241,11 +241,15 @@ class Sets(ABC):
         return found if self._gate.condition == TRUE else found + " AND " + self._gate.condition
 
     def rids(self, type_: str, node: Node) -> Sql:
-        """``SELECT rid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot."""
+        """``SELECT rid`` of the resources of ``type_`` that satisfy ``node`` at the snapshot and may be seen."""
+        found = self.all_rids(type_, node)
+        return found if self._gate.condition == TRUE else found + " AND " + self._gate.row("d.rid")
+
+    def all_rids(self, type_: str, node: Node) -> Sql:
+        """``rids`` without asking what may be seen: to guess how many there are, never for an answer."""
         t, s = self._names.type(type_), self.snapshot
         current = ") d WHERE d.rid<=? AND NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)"
-        found = Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
-        return found if self._gate.condition == TRUE else found + " AND " + self._gate.row("d.rid")
+        return Sql("SELECT d.rid FROM (") + self.matching(t, node) + Sql(current, (s, s))
 
     def roundabout(self, t: int, node: tree.Chain) -> list[Sql]:
         """``SELECT rid`` of the rows of a chain that no link leads to: by canonical URL, or to a contained resource."""

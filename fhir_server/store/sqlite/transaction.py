@@ -20,6 +20,7 @@ from fhir_server.store.protocol import Prepared, Stored
 from fhir_server.store.sqlite import merging, postings, registry
 from fhir_server.store.sqlite.access import Gate, at
 from fhir_server.store.sqlite.bodies import Bodies
+from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.filing import Filing, Place
 from fhir_server.store.sqlite.granting import RULING, Granting
 from fhir_server.store.sqlite.instant import InstantFormat
@@ -120,9 +121,9 @@ class SqliteTransaction:
         if self._new_lids:
             self._lids.clear()
 
-    def index(self, rows: Rows, t: int, rid: int, pat: int) -> None:
+    def index(self, rows: Rows, t: int, rid: int, whose: postings.Whose) -> None:
         """Gather index rows of a version that is there already (for reindexing)."""
-        postings.tables(rows, t, rid, pat, self.names, self.lid_of, self.pending)
+        postings.tables(rows, t, rid, whose, self.names, self.lid_of, self.pending)
 
     def oldest_dead(self) -> int:
         """When (µs) the oldest version that still has index rows was superseded; the far future if none was."""
@@ -182,7 +183,8 @@ class SqliteTransaction:
         if label_source(prepared.resource) or ("encounter" in prepared.resource and not self.access.party):
             self._flush_versions()  # what it takes its labels or its custodian from may be of this very write
         place = self._filing.place(prepared, patient, before, self.access.party)
-        postings.tables(rows, t, rid, max(place.pat, 0), self.names, self.lid_of, self.pending)
+        whose = (max(place.pat, 0), place.org, postings.label(place.record_class, place.sensitivity))
+        postings.tables(rows, t, rid, whose, self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
         sk, present = postings.sort_key(rows), postings.present_bits(rows, t, self.names)
         body = self._bodies.pack(text, rid, place.pat, self.time)
@@ -326,19 +328,28 @@ class SqliteTransaction:
         reference = self._versions_of.reference
         patient = reference(place.pat)[8:] if place.pat > 0 else ""
         custodian = reference(place.org) if place.org else ""
-        kind = place.record_class
-        stored = Stored(type, id, version, self.rid, self.time, method, text, patient, custodian, kind)
+        labels = (place.record_class, place.sensitivity)
+        stored = Stored(type, id, version, self.rid, self.time, method, text, patient, custodian, *labels)
         self.written.append(stored)
         return stored
 
     def _relabel(self, lid: int, before: Place, place: Place) -> None:
         """What is protected now is protected in its earlier versions too."""
-        if before.sensitivity | place.sensitivity != before.sensitivity or before.record_class != place.record_class:
-            self._flush_versions()
-            self._connection.execute(
-                "UPDATE res SET sensitivity=sensitivity|?, class=? WHERE lid=? AND rid<?",
-                (place.sensitivity, place.record_class, lid, self.rid),
-            )
+        if before.sensitivity | place.sensitivity == before.sensitivity and before.record_class == place.record_class:
+            return
+        self.flush()
+        run = self._connection.execute
+        indexed = "SELECT d.rid FROM dead d CROSS JOIN res r ON r.rid=d.rid WHERE r.lid=?"
+        rids = [rid for (rid,) in run(indexed, (lid,))]
+        filed = (self._extractor, self.names, self._bodies)
+        for rid in rids:
+            postings.remove_rows(self._connection, file_rows_of(self._connection, rid, *filed))
+        run(
+            "UPDATE res SET sensitivity=sensitivity|?, class=? WHERE lid=? AND rid<?",
+            (place.sensitivity, place.record_class, lid, self.rid),
+        )
+        for rid in rids:
+            postings.file_rows(self._connection, file_rows_of(self._connection, rid, *filed))
 
     def _grant(self, resource: dict[str, Any], lid: int, place: Place) -> None:
         """File the rules that the resource gives."""
