@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from consent.requester import Scope
 from consent.vocabulary import NO_CLASS, NO_SENSITIVITY, RecordClass, Sensitivity
@@ -60,6 +60,15 @@ class Access:
             raise ValueError("Access.everything needs a reason")
         return Access(reason=reason, unrestricted=True)
 
+    def at(self, now: int) -> Access:
+        """The same at the time ``now`` (µs). Made for every request, so without the detour of ``replace``."""
+        made = object.__new__(Access)
+        copy = object.__setattr__
+        for name in _FIELDS:
+            copy(made, name, getattr(self, name))
+        copy(made, "now", now)
+        return made
+
     def allows(self, letter: str, type: str) -> bool:
         """Whether a scope gives the interaction ``letter`` (c r u d s) on resources of ``type`` at all."""
         return self.unrestricted or any(letter in scope.letters and scope.type in ("*", type) for scope in self.scopes)
@@ -74,3 +83,6 @@ class Access:
             letter in scope.letters and scope.type in ("*", type) and scope.context != "patient" and not scope.query
             for scope in self.scopes
         )
+
+
+_FIELDS = tuple(field.name for field in fields(Access))

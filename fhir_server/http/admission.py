@@ -65,7 +65,7 @@ class Admission:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[requester.token] = known
-        return requester, replace(known[1], now=now)
+        return requester, known[1].at(now)
 
     def _constraint(self, scope: Scope, context: Context) -> Mapping[str, object]:
         """The search constraint of a scope, by type; nothing (so the scope is closed) where it is not understood."""
