@@ -138,7 +138,7 @@ _WAVES = ((-0.16, 0.022), (-0.026, 0.009), (0.0, 0.011), (0.028, 0.011), (0.21, 
 _STEP_MS, _SAMPLES = 10, 120
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _trace(lead: int, rate: int, fibrillation: bool) -> str:
     """1.2 s of a lead in steps of 10 ms and 5 microvolts, at that heart rate."""
     beat = 60 / rate
