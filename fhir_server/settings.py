@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from fhir_server.http.forwarded import networks
+
 MB = 1024 * 1024
 
 
@@ -35,6 +37,7 @@ class Settings:
     ``oidc_issuer``: an external OpenID provider whose JWT access tokens are accepted ('' none).
     ``oidc_audience``: whom its tokens must be for (default: ``base_url``).
     ``oidc_claims``: which of its claims say what, such as ``institution=org role=job``.
+    ``proxies``: addresses or networks of our own proxies (blanks between), whose X-Forwarded-For is believed.
     ``break_glass_hours``: how long a file opened in an emergency stays open.
     ``health_code_seconds``, ``health_code_hours``: how long a shown health code is good, and how long the file stays
     open to the institution that scanned it.
@@ -66,6 +69,7 @@ class Settings:
     oidc_issuer: str = ""
     oidc_audience: str = ""
     oidc_claims: str = ""
+    proxies: str = ""
     break_glass_hours: int = 24
     health_code_seconds: int = 60
     health_code_hours: int = 24
@@ -104,6 +108,10 @@ def settings_from(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
             # The development mode is never switched on by an environment that was inherited unseen.
             values[field.name] = _convert(variable, environment[variable], getattr(defaults, field.name))
     settings = Settings(**values)
+    try:
+        networks(settings.proxies)
+    except ValueError as error:
+        raise ValueError(f"YIDANG_PROXIES names addresses or networks: {error}") from None
     if settings.handling not in {"strict", "lenient"}:
         raise ValueError(f"YIDANG_HANDLING must be strict or lenient, not '{settings.handling}'")
     if settings.identity_numbers not in {"strict", "lenient"}:

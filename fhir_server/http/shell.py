@@ -37,6 +37,7 @@ from fhir_server.http.conditional import http_date
 from fhir_server.http.dispatch import dispatch, path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
+from fhir_server.http.forwarded import named, networks
 from fhir_server.http.negotiate import (
     FHIR_JSON,
     FHIR_XML,
@@ -104,6 +105,7 @@ class Application:
 
     def __init__(self, settings: Settings, start: Callable[[], Started]) -> None:
         self._settings = settings
+        self._proxies = networks(settings.proxies)
         self._start = start
         self._started: Started | None = None
         self._context: Context | None = None
@@ -119,6 +121,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One exchange with the server: an HTTP request, or the life of the process."""
         if scope["type"] == "http":
+            if self._proxies:
+                scope = named(scope, self._proxies)
             beside = self._started.beside if self._started is not None else None
             if beside is not None and _is_beside(scope["path"]):
                 await beside(scope, receive, send)
