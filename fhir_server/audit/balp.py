@@ -28,7 +28,7 @@ from consent.vocabulary import (
     Sensitivity,
 )
 from fhir_server.audit.event import SUCCESS, Event, Item, Part
-from fhir_server.audit.kinds import DCM, INTERACTION, REST, Coding, kind_of
+from fhir_server.audit.kinds import DCM, INTERACTION, MANY, REST, Coding, kind_of
 from fhir_server.audit.words import CLASSES, PURPOSES, Names, classes_of, legal_bases, sentence
 from fhir_server.interactions.listing import instant
 from profiles.lossless import parse
@@ -128,7 +128,7 @@ def _subtypes(event: Event, part: Part) -> list[Coding]:
     """The subtypes of the kind; of what is many things (a transaction) also what this part of it was."""
     found = list(kind_of(event.code).subtypes)
     code = _SUBTYPE.get(part.action)
-    if code and event.code in ("transaction", "batch", "operation"):
+    if code and event.code in MANY and kind_of(event.code).type == REST:
         found.append((INTERACTION, code, code))
     return found
 
@@ -168,7 +168,7 @@ def _agents(event: Event, part: Part, view: View) -> list[dict[str, Any]]:
     who = event.who
     participation, client_type, server_type = _AGENTS.get(part.action, _AGENTS["E"])
     agents: list[dict[str, Any]] = []
-    user = who.kind in ("staff", "resident")
+    user = who.is_a in ("staff", "resident")
     policy = [f"urn:yidang:legal-basis:{basis}" for basis in legal_bases(event.bases)]
     if user:
         agents.append(_user(event, participation, policy, view))
@@ -203,7 +203,7 @@ def _agents(event: Event, part: Part, view: View) -> list[dict[str, Any]]:
 
 def _user(event: Event, participation: str, policy: list[str], view: View) -> dict[str, Any]:
     who = event.who
-    name = who.name or (view.names(who.subject) if who.kind == "staff" else "")
+    name = who.name or (view.names(who.subject) if who.is_a == "staff" else "")
     agent: dict[str, Any] = {
         "type": _concept((_PARTICIPATION, participation, participation)),
         "who": _named(who.subject, name),

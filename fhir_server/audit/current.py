@@ -108,6 +108,7 @@ class Auditor:
         """Move what the store commits with its writes to the chain, from now to ``close``."""
         self._drain = Drain(self.trail, self.index, outbox, self.folder)
         self._drain.step()
+        self.record_now(Event(self._clock(), "start", "E", who=LOCAL))
         self._keeper = threading.Thread(target=self._keep, name="yidang-audit-keeper", daemon=True)
         self._keeper.start()
 
@@ -280,6 +281,7 @@ class Auditor:
             if self._drain is not None:
                 self._drain.step()
                 self._drain.close()
+                self.record_now(Event(self._clock(), "stop", "E", who=LOCAL))
             self._anchor(self._clock(), self.trail.tail)
         self.trail.close()
         self.index.close()

@@ -35,6 +35,14 @@ class Who(msgspec.Struct, frozen=True, array_like=True, gc=False):
     token: str = ""
     name: str = ""  # of staff and systems; never a resident's
 
+    @property
+    def is_a(self) -> str:
+        """The kind, of somebody who only signs in told by the subject."""
+        return self.kind or _SUBJECTS.get(self.subject.partition("/")[0], "")
+
+
+_SUBJECTS = {"Practitioner": "staff", "Patient": "resident", "Device": "system"}
+
 
 NOBODY = Who()
 LOCAL = Who(kind="local", name="yidang")

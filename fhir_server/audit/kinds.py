@@ -91,6 +91,7 @@ KINDS: dict[str, Kind] = {
     "set-aside": _own(_ALERT, "set-aside", "日志尾部异常", "unreadable end of the log set aside"),
 }
 UNKNOWN = Kind(REST, ((OWN, "other", "other"),), "E", "访问", "access")
+MANY = frozenset({"transaction", "batch", "operation", "local"})  # each part of these is told by its own action
 ACTIONS = {"C": ("新增", "create"), "R": ("查看", "read"), "U": ("修改", "update"), "D": ("删除", "delete")}
 
 

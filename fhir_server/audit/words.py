@@ -15,17 +15,19 @@ from consent.grant import KINDS as GRANT_KINDS
 from consent.vocabulary import ROLES, RecordClass
 from consent.words import CLASSES, GROUNDS, PURPOSES
 from fhir_server.audit.event import SUCCESS, Event, Part
-from fhir_server.audit.kinds import ACTIONS, kind_of
+from fhir_server.audit.kinds import ACTIONS, MANY, kind_of
 
 __all__ = ["CLASSES", "GROUNDS", "PURPOSES", "actor", "classes_of", "legal_bases", "sentence"]
 
+LEGAL_BASES = frozenset(GRANT_KINDS.values())
 Names = Callable[[str], str]
 """The name of an Organization, Practitioner or Device by its reference, '' where it is not known."""
 
 
 def legal_bases(bases: Iterable[str]) -> list[str]:
-    """The legal bases (PIPL art. 13) of kinds of grants, each once."""
-    return list(dict.fromkeys(GRANT_KINDS.get(kind, "CONSENT") for kind in bases))
+    """The legal bases (PIPL art. 13) of kinds of grants (or bases themselves), each once; of unknown kinds none."""
+    known = (kind if kind in LEGAL_BASES else GRANT_KINDS.get(kind, "") for kind in bases)
+    return [basis for basis in dict.fromkeys(known) if basis]
 
 
 def classes_of(part: Part) -> list[RecordClass]:
@@ -38,12 +40,12 @@ def classes_of(part: Part) -> list[RecordClass]:
 
 def actor(event: Event, names: Names) -> str:
     """Institution, role and name of who acted, as a reader may know them."""
-    who = event.who
-    if who.kind == "resident":
+    who, kind = event.who, event.who.is_a
+    if kind == "resident":
         return "居民（或其监护人）"
-    if who.kind == "local":
+    if kind == "local":
         return "服务器本机维护"
-    if not who.kind:
+    if not kind:
         return "未登录的访问者"
     institution = names(f"Organization/{who.institution}") if who.institution else ""
     role = ROLES[who.role].zh if who.role in ROLES else who.role
@@ -59,7 +61,7 @@ def _minute(minute: int, zone: str) -> str:
 def sentence(event: Event, part: Part, names: Names, zone: str) -> str:
     """The entry in one Chinese sentence or two."""
     kind = kind_of(event.code)
-    did = ACTIONS[part.action][0] if kind.action == "E" and part.action in ACTIONS else kind.zh
+    did = ACTIONS[part.action][0] if event.code in MANY and part.action in ACTIONS else kind.zh
     text = f"{_minute(event.time // 60_000_000, zone)}，{actor(event, names)}"
     if event.who.purpose in PURPOSES:
         text += f"为“{PURPOSES[event.who.purpose][0]}”"
