@@ -84,13 +84,13 @@ class MasterKey:
         """
         self._ring.add()
         self.reload()
-        self._store_root()
+        self.keep_root()
         return self.current
 
     def retire(self) -> list[str]:
         """Forget all master keys but the present one (after everything is wrapped anew); the ids that went."""
         gone = [id_ for id_ in self.ids if id_ != self.current]
-        self._store_root()
+        self.keep_root()
         if gone:
             self._ring.keep_last()
             self.reload()
@@ -191,8 +191,8 @@ class MasterKey:
             write_private(file, blob, replace=False)
         return self._open_root(file.read_bytes())
 
-    def _store_root(self) -> None:
-        """Wrap the root secret under the present master key."""
+    def keep_root(self) -> None:
+        """Have the root secret of the folder wrapped by the present master key."""
         if self._folder is not None:
             write_private(self._folder / ROOT, self.root_blob(), replace=True)
 

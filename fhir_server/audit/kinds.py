@@ -84,6 +84,7 @@ KINDS: dict[str, Kind] = {
     "scan": _own(_ALERT, "scan", "扫描健康码", "health code scanned", _CONSENT),
     "merge": _own(_STARTED, "merge", "合并档案", "person merged"),
     "unmerge": _own(_STARTED, "unmerge", "拆分档案", "person unmerged"),
+    "destroy": _own(_STARTED, "destroy", "销毁档案", "person's file destroyed"),
     "local": _own(_STARTED, "local", "本机维护", "local command"),
     "start": Kind(_STARTED, ((DCM, "110120", "Application Start"),), "E", "服务启动", "server started"),
     "stop": Kind(_STARTED, ((DCM, "110121", "Application Stop"),), "E", "服务停止", "server stopped"),

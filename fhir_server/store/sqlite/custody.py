@@ -31,18 +31,21 @@ class Destroyed:
     versions: int
 
 
-def rotate_master(store: SqliteStore, *, retire: bool, add: bool = True, told: Told = lambda _: None) -> list[str]:
+def rotate_master(
+    store: SqliteStore, *, retire: bool, add: bool = True, told: Told = lambda _: None, entry: bytes = b""
+) -> list[str]:
     """Make a new master key (``add``) and wrap every data key with the present one; ``told`` counts them.
 
     Servers take the new key up by themselves. With ``retire`` the old master keys are removed from the ring in
-    the end: backups made before then need them. Returns the ids of those that went.
+    the end: backups made before then need them. ``entry``: the audit's. Returns the ids of those that went.
     Raises KeyUnavailable where the ring cannot be changed here.
     """
     master = store.vault.master
     if add:
         master.add()
+    master.keep_root()
     # From this commit on all processes wrap with the new key: nothing is missed below.
-    store.maintain(lambda connection, _: keys.bump(connection))
+    store.maintain(_begin_rotation(entry))
     done = 0
     while count := store.maintain(lambda connection, _: keys.rewrap(connection, master, _KEYS)):
         done += count
@@ -50,13 +53,28 @@ def rotate_master(store: SqliteStore, *, retire: bool, add: bool = True, told: T
     return master.retire() if retire else []
 
 
-def rotate_data(store: SqliteStore, patient: str | None = None) -> int:
+def _begin_rotation(entry: bytes) -> Step:
+    def work(connection: sqlite3.Connection, _: SqliteTransaction) -> None:
+        keys.bump(connection)
+        note(connection, entry)
+
+    return work
+
+
+def note(connection: sqlite3.Connection, entry: bytes) -> None:
+    """Give the audit an entry in the commit that it is about."""
+    if entry:
+        connection.execute("INSERT INTO outbox(entry) VALUES(?)", (entry,))
+
+
+def rotate_data(store: SqliteStore, patient: str | None = None, entry: bytes = b"") -> int:
     """Retire the data keys of everybody, or of one Patient (id), and have the texts encrypted anew; how many keys.
 
     The work is the housekeeping's: of a server, or of this process while it is open. Raises NotFound.
     """
 
     def work(connection: sqlite3.Connection, tx: SqliteTransaction) -> int:
+        note(connection, entry)
         if patient is None:
             return rekeying.start(connection, None)
         return sum(rekeying.start(connection, lid) for lid in _group(connection, tx, patient))
@@ -64,8 +82,10 @@ def rotate_data(store: SqliteStore, patient: str | None = None) -> int:
     return store.maintain(work)
 
 
-def destroy(store: SqliteStore, patient: str, told: Told = lambda _: None) -> Destroyed:
+def destroy(store: SqliteStore, patient: str, told: Told = lambda _: None, entry: bytes = b"") -> Destroyed:
     """Destroy the file of a Patient (id) for good; may be called again after an interruption.
+
+    ``told`` counts the versions; ``entry`` is the audit's.
 
     Raises NotFound for a Patient that never was, Gone for one that is destroyed.
     """
@@ -80,7 +100,7 @@ def destroy(store: SqliteStore, patient: str, told: Told = lambda _: None) -> De
         store.maintain(_erase(part, store.extractor))
         done += len(part)
         told(done)
-    store.maintain(lambda connection, _: destroying.end(connection, group))
+    store.maintain(_end(group, entry))
     more = store.maintain(lambda connection, _: destroying.merge_words(connection, True))
     for _ in range(_MERGES):
         if not more:
@@ -88,6 +108,12 @@ def destroy(store: SqliteStore, patient: str, told: Told = lambda _: None) -> De
         more = store.maintain(lambda connection, _: destroying.merge_words(connection, False))
     store.optimize()  # folds the write-ahead log, which holds earlier pages, into the file
     return Destroyed(len(group), len(own))
+
+
+def counts(store: SqliteStore) -> list[tuple[str, str, str, int]]:
+    """State, algorithm, master key and number of data keys."""
+    with closing(schema.connect(store.path)) as connection:
+        return list(keys.counts(connection))
 
 
 def _begin(patient: str) -> Callable[[sqlite3.Connection, SqliteTransaction], list[int]]:
@@ -106,6 +132,14 @@ def _hand_over(rids: list[int], now: int) -> Step:
 
 def _erase(rids: list[int], extractor: Extractor) -> Step:
     return lambda connection, tx: destroying.erase(connection, tx.names, tx.bodies, extractor, rids)
+
+
+def _end(group: list[int], entry: bytes) -> Step:
+    def work(connection: sqlite3.Connection, _: SqliteTransaction) -> None:
+        destroying.end(connection, group)
+        note(connection, entry)
+
+    return work
 
 
 def _group(connection: sqlite3.Connection, tx: SqliteTransaction, patient: str) -> list[int]:
