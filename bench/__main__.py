@@ -92,7 +92,14 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=1.0, help="length of the rounds (0.4: a quick look)")
     parser.add_argument("--scale", type=int, metavar="N", help="compare N resources with 100,000 instead")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where --scale makes its records, kept for next time")
+    parser.add_argument("--consent", action="store_true", help="what consent and audit cost instead")
     args = parser.parse_args()
+    if args.consent:
+        from bench.consent import run
+
+        with tempfile.TemporaryDirectory(prefix="yidang-bench-") as folder:
+            print("\n".join(run(Path(folder), args.people if args.people != _PEOPLE else 5000, 4 * args.pace)))
+        return 0
     if args.scale:
         from bench.scale import compare
 

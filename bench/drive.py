@@ -83,13 +83,14 @@ class Driver:
         seconds: float,
         connections: int = 16,
         method: str = "GET",
+        token: str = "",
     ) -> Round:
-        """Send (path, body) in turn for some seconds over ``connections`` connections."""
+        """Send (path, body) in turn for some seconds over ``connections`` connections; with an access token if given."""
         before = cpu_seconds(pid)
         if self._wrk:
-            found = self._by_wrk(port, requests, seconds, connections, method)
+            found = self._by_wrk(port, requests, seconds, connections, method, token)
         else:
-            job = {"port": port, "method": method, "connections": connections, "seconds": seconds}
+            job = {"port": port, "token": token, "method": method, "connections": connections, "seconds": seconds}
             text = json.dumps({**job, "requests": [(path, body.decode()) for path, body in requests]})
             made = subprocess.run([sys.executable, "-m", "bench.wire"], input=text, capture_output=True, text=True)
             found = json.loads(made.stdout)
@@ -106,13 +107,20 @@ class Driver:
         )
 
     def _by_wrk(
-        self, port: int, requests: Sequence[tuple[str, bytes]], seconds: float, connections: int, method: str
+        self,
+        port: int,
+        requests: Sequence[tuple[str, bytes]],
+        seconds: float,
+        connections: int,
+        method: str,
+        token: str,
     ) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile("wb", dir=self._folder) as file:
             for path, body in requests:
                 file.write(path.encode() + (b"\t" + body if body else b"") + b"\n")
             file.flush()
             command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "30s"]
+            command += ["-H", f"Authorization: Bearer {token}"] if token else []
             command += ["-s", str(self._script), f"http://127.0.0.1:{port}", "--", method, file.name]
             made = subprocess.run(command, capture_output=True, text=True, check=True)
         found: dict[str, Any] = json.loads(made.stdout.strip().rsplit("\n", 1)[-1])

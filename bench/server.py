@@ -103,8 +103,9 @@ class Server:
         self.stop()
 
 
-def yidang(data: Path, log: Path, workers: int = 1) -> Server:
-    """``yidang serve`` on the records in ``data``."""
+def yidang(data: Path, log: Path, workers: int = 1, open: bool = True) -> Server:
+    """``yidang serve`` on the records in ``data``; not ``open``: with tokens, consent and audit."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("yidang")), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    return Server([*command, "--data", str(data), "--open", "--workers", str(workers)], port, log)
+    command += ["--data", str(data), "--workers", str(workers), *(["--open"] if open else [])]
+    return Server(command, port, log)

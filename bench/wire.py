@@ -16,9 +16,11 @@ from typing import Any
 _END = b"\r\n\r\n"
 
 
-def request_bytes(method: str, path: str, body: bytes = b"") -> bytes:
-    """One HTTP/1.1 request as it goes over the wire."""
+def request_bytes(method: str, path: str, body: bytes = b"", token: str = "") -> bytes:
+    """One HTTP/1.1 request as it goes over the wire, with an access token if given."""
     head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n"
+    if token:
+        head += f"Authorization: Bearer {token}\r\n"
     if body or method in ("POST", "PUT"):
         head += f"Content-Type: application/fhir+json\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
@@ -43,9 +45,9 @@ class Wire:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    def ask(self, method: str, path: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
         """(status, body) of the answer."""
-        self._socket.sendall(request_bytes(method, path, body))
+        self._socket.sendall(request_bytes(method, path, body, token))
         data = bytearray()
         while (found := complete(data)) is None:
             piece = self._socket.recv(262_144)
@@ -93,5 +95,5 @@ def drive(port: int, requests: list[bytes], connections: int, seconds: float) ->
 
 if __name__ == "__main__":
     job = json.load(sys.stdin)
-    made = [request_bytes(job["method"], path, body.encode()) for path, body in job["requests"]]
+    made = [request_bytes(job["method"], path, body.encode(), job.get("token", "")) for path, body in job["requests"]]
     print(json.dumps(drive(job["port"], made, job["connections"], job["seconds"])))
