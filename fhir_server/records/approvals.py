@@ -41,7 +41,7 @@ async def approve_minor(asked: Asked) -> Answered:
         raise Forbidden("Nobody approves for themselves")
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= _MOST_DAYS:
         raise BadRequest(f"'days' is a whole number from 1 to {_MOST_DAYS}", "days", code="value")
-    _known(context, "Patient", patient)
+    _in_care(context, patient)
     _known(context, "Practitioner", practitioner)
     now = moment(context)
     task = _task(MINOR, "未成年人档案访问审批", patient, f"Organization/{requester.institution}", now.isoformat())
@@ -114,6 +114,13 @@ def _known(context: Context, type: str, id: str) -> None:
     found = context.store.read(type, id, Access.everything("approval or report"))
     if found is None or found.deleted:
         raise NotFound(f"There is no {type}/{id}")
+
+
+def _in_care(context: Context, patient: str) -> None:
+    """Raise NotFound for a Patient whom the approver's institution does not know: others are not told who is here."""
+    found = context.store.read("Patient", patient, replace(context.access, minors=True))
+    if found is None or found.deleted:
+        raise NotFound(f"There is no Patient/{patient}")
 
 
 def _own_item(context: Context, item: object, patient: str) -> None:

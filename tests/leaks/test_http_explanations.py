@@ -44,7 +44,7 @@ def described(who: Who) -> str:
 
 
 @covers("$explain-access instance")
-@pytest.mark.parametrize("person", RESIDENTS)
+@pytest.mark.parametrize("person", ["r1", "r4", "r7", "r9"])
 def test_a_resident_is_told_of_anybody_what_the_oracle_says(web: Web, person: str, compared: Counter[str]) -> None:
     now, today = web.world.clock[0], web.world.today
     asker = OWN[person]
@@ -81,9 +81,11 @@ def test_how_far_an_access_reaches_is_counted_as_the_oracle_does(web: Web, perso
 def test_what_is_hidden_is_explained_as_what_is_absent(web: Web, who: Who) -> None:
     shown = {(row.type, row.id) for row in seen(web.world, who, "r") if not row.deleted}
     absent: dict[tuple[str, str, int], object] = {}
+    rows: dict[tuple[str, str, bool], Row] = {}  # of each person one open and one hidden item of each type
     for row in web.world.current.values():
-        if row.deleted or row.person in ("", "*") or f"{row.type}/{row.id}" == f"Patient/{row.person}":
-            continue
+        if not row.deleted and row.person not in ("", "*") and row.type != "Patient":
+            rows[row.type, row.person, (row.type, row.id) in shown] = row
+    for row in rows.values():
         path = f"Patient/{row.person}/$explain-access?reference={row.type}/{{}}"
         answer = web.get(who, path.format(row.id))
         if (row.type, row.id) in shown and ("Patient", row.person) in shown:
