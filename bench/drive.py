@@ -24,6 +24,7 @@ local requests, n, at = {}, 0, 0
 function init(args)
   local method, file = args[1], args[2]
   local headers = {}
+  if args[3] then headers["Authorization"] = "Bearer " .. args[3] end
   if method ~= "GET" then headers["Content-Type"] = "application/fhir+json" end
   for line in io.lines(file) do
     local path, body = line:match("^([^\\t]*)\\t?(.*)$")
@@ -85,7 +86,7 @@ class Driver:
         method: str = "GET",
         token: str = "",
     ) -> Round:
-        """Send (path, body) in turn for some seconds over ``connections`` connections; with an access token if given."""
+        """Send (path, body) in turn for some seconds over ``connections`` connections, perhaps with a token."""
         before = cpu_seconds(pid)
         if self._wrk:
             found = self._by_wrk(port, requests, seconds, connections, method, token)
@@ -120,8 +121,15 @@ class Driver:
                 file.write(path.encode() + (b"\t" + body if body else b"") + b"\n")
             file.flush()
             command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "30s"]
-            command += ["-H", f"Authorization: Bearer {token}"] if token else []
-            command += ["-s", str(self._script), f"http://127.0.0.1:{port}", "--", method, file.name]
+            command += [
+                "-s",
+                str(self._script),
+                f"http://127.0.0.1:{port}",
+                "--",
+                method,
+                file.name,
+                *([token] if token else []),
+            ]
             made = subprocess.run(command, capture_output=True, text=True, check=True)
         found: dict[str, Any] = json.loads(made.stdout.strip().rsplit("\n", 1)[-1])
         return found
