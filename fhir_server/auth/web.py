@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 from anyio import from_thread
 from fastapi import APIRouter
@@ -18,20 +17,22 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from consent.requester import Requester
 from fhir_server.auth import authorize, flow, keys, limits, metadata, token
+from fhir_server.auth.call import Call, read_call
 from fhir_server.auth.client_auth import Proof, authenticate, claimed_client
 from fhir_server.auth.clients import CODE, REFRESH, Client, find
 from fhir_server.auth.file import AuthFile
+from fhir_server.auth.headers import data_headers
 from fhir_server.auth.issue import requester_of, token_hash
 from fhir_server.auth.oauth import OAuthError, invalid_client, invalid_grant, invalid_request
 from fhir_server.auth.origin import Origin, origin_of
+from fhir_server.auth.pace import Pace
 from fhir_server.auth.remote_keys import RemoteKeys
 from fhir_server.auth.verify import STANDING
 from fhir_server.settings import Settings
 
-_FORM = "application/x-www-form-urlencoded"
-_MOST_BYTES = 64 * 1024
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FAILURES = limits.Rate(30, 60.0)  # refusals of one client at one address
+_MOST_A_MINUTE = 600  # requests for codes and tokens of one address (a hospital may be one) to one process
 _LAUNCH_SECONDS = 300
 _HOUR = 3600
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
@@ -102,18 +103,19 @@ class _Server:
         self._note = note
         self._remote = remote
         self._stands = stands
+        self._pace = Pace(_MOST_A_MINUTE, 60)
         self._cleared = 0.0
 
     # How requests are taken and answered
 
-    def answering(self, work: Callable[[_Call], Response]) -> Callable[[Request], Any]:
+    def answering(self, work: Callable[[Call], Response]) -> Callable[[Request], Any]:
         """An endpoint that does ``work`` in a thread, and answers refusals as JSON."""
 
         async def endpoint(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return self._preflight()
             try:
-                call = await self._call(request)
+                call = await read_call(request, self._settings, self._clock())
                 response = await run_in_threadpool(work, call)
             except OAuthError as error:
                 response = _refusal(error)
@@ -136,17 +138,9 @@ class _Server:
 
         return endpoint
 
-    async def _call(self, request: Request) -> _Call:
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MOST_BYTES:
-                raise OAuthError("invalid_request", "The body is too long", 413)
-        address = request.client.host if request.client else ""
-        return _Call(request, body, origin_of(request, self._settings), address, self._clock())
-
     def _open_to_browsers(self, response: Response) -> Response:
         """Let apps in browsers read the answer; no cookie is of any use at these addresses."""
+        response.headers.update(dict(data_headers(self._settings.base_url.startswith("https:"))))
         if self._settings.cors_origin:
             response.headers["Access-Control-Allow-Origin"] = self._settings.cors_origin
         return response
@@ -159,7 +153,7 @@ class _Server:
         }
         return self._open_to_browsers(Response(status_code=204, headers=headers))
 
-    def _client(self, call: _Call) -> tuple[Client, Mapping[str, str]]:
+    def _client(self, call: Call) -> tuple[Client, Mapping[str, str]]:
         """The client that sends the form, and the form. Raises OAuthError, after too many refusals for all."""
         form = call.form()
         proof = Proof(form, call.request.headers.get("authorization"), call.origin.audiences, call.now)
@@ -184,12 +178,13 @@ class _Server:
     async def authorize(self, request: Request) -> Response:
         """An app sends a person here to approve its access. https://www.rfc-editor.org/rfc/rfc6749#section-3.1"""
         try:
-            call = await self._call(request)
+            call = await read_call(request, self._settings, self._clock())
             return await run_in_threadpool(self._authorize, call)
         except OAuthError as error:
             return _refusal(error)
 
-    def _authorize(self, call: _Call) -> Response:
+    def _authorize(self, call: Call) -> Response:
+        self._pace.check(call.address, call.now)
         pairs = call.pairs() if call.request.method == "POST" else call.query()
         try:
             asked = authorize.asked_of(self._file, pairs, call.origin, call.now)
@@ -197,8 +192,9 @@ class _Server:
             return RedirectResponse(refused.location, 303, _NO_STORE)
         return RedirectResponse(flow.begin(self._file, asked, call.now), 303, _NO_STORE)
 
-    def token(self, call: _Call) -> Response:
+    def token(self, call: Call) -> Response:
         """Tokens for a code, a refresh token, or a system's own assertion."""
+        self._pace.check(call.address, call.now)
         self._clear(call.now)
         client, form = self._client(call)
         try:
@@ -219,7 +215,7 @@ class _Server:
         if not from_thread.run(self._stands, row["account"], requester_of(row["claims"], row["id"])):
             raise invalid_grant("The person is no longer what the token says")
 
-    def introspect(self, call: _Call) -> Response:
+    def introspect(self, call: Call) -> Response:
         """What a token stands for; only confidential clients are told."""
         client, form = self._client(call)
         if client.kind == "public":
@@ -228,18 +224,18 @@ class _Server:
         self._note(Notice("introspect", None, client.id, call.address, str(told.get("jti", ""))))
         return JSONResponse(told, headers=_NO_STORE)
 
-    def revoke(self, call: _Call) -> Response:
+    def revoke(self, call: Call) -> Response:
         """End a token; one that is not known has ended already."""
         client, form = self._client(call)
         token.revoke(self._file, client, _shown(form), call.now)
         self._note(Notice("revoke", None, client.id, call.address, ""))
         return Response(headers=_NO_STORE)
 
-    def jwks(self, call: _Call) -> Response:
+    def jwks(self, call: Call) -> Response:
         """The keys of our id_tokens."""
         return JSONResponse(keys.published(self._file, call.now), headers={"Cache-Control": "max-age=300"})
 
-    def userinfo(self, call: _Call) -> Response:
+    def userinfo(self, call: Call) -> Response:
         """Who signed in. https://openid.net/specs/openid-connect-core-1_0.html#UserInfo"""
         account, claims, requester = self._bearer(call)
         parts = claims["scope"].split()
@@ -248,7 +244,7 @@ class _Server:
         told = {"sub": account, **token.person_claims(requester, parts, call.origin)}
         return JSONResponse(told, headers=_NO_STORE)
 
-    def launch(self, call: _Call) -> Response:
+    def launch(self, call: Call) -> Response:
         """Open an app with the patient that the staff member has before him.
 
         https://hl7.org/fhir/smart-app-launch/app-launch.html#launch-app-ehr-launch
@@ -269,7 +265,7 @@ class _Server:
             answer["url"] = authorize.with_parameters(client.launch_uri, {"iss": call.origin.fhir, "launch": handle})
         return JSONResponse(answer, 201, _NO_STORE)
 
-    def _bearer(self, call: _Call) -> tuple[str, dict[str, Any], Requester]:
+    def _bearer(self, call: Call) -> tuple[str, dict[str, Any], Requester]:
         """Account, claims and requester of the access token. Raises OAuthError."""
         scheme, _, shown = call.request.headers.get("authorization", "").partition(" ")
         row = self._file.row(STANDING, token_hash(shown), "access") if scheme.lower() == "bearer" else None
@@ -281,48 +277,6 @@ class _Server:
         if now - self._cleared > _HOUR:
             self._cleared = now
             token.clear(self._file, now)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A request with its body read."""
-
-    request: Request
-    body: bytes
-    origin: Origin
-    address: str
-    now: float
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """The form's fields. Raises OAuthError where the body is no form."""
-        if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-            raise invalid_request(f"The body must be {_FORM}")
-        return _pairs(self.body)
-
-    def query(self) -> list[tuple[str, str]]:
-        """The parameters of the address."""
-        return _pairs(self.request.scope["query_string"])
-
-    def form(self) -> dict[str, str]:
-        """The form's fields, each once."""
-        return authorize.single(self.pairs())
-
-    def json(self) -> dict[str, Any]:
-        """The JSON object of the body. Raises OAuthError where it is none."""
-        try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise invalid_request("The body must be a JSON object")
-        return found
-
-
-def _pairs(text: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(text.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:
-        raise invalid_request("The parameters are not understood (UTF-8, at most 100)") from None
 
 
 def _shown(form: Mapping[str, str]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from shutil import copytree, rmtree
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +20,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from consent.requester import Requester
-from fhir_server.auth import authorize, clients, flow
+from fhir_server.auth import authorize, clients, flow, keys
 from fhir_server.auth.client_auth import ASSERTION_TYPE
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.remote_keys import RemoteKeys
@@ -104,23 +108,6 @@ class World:
     published: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # a person
-
-    def account(self, id: str, requester: Requester) -> str:
-        with self.auth_file.write() as connection:
-            connection.execute(
-                "INSERT INTO accounts(id, kind, subject, name, created, changed) VALUES (?, ?, ?, ?, 0, 0)",
-                (id, requester.kind, requester.subject, requester.name),
-            )
-            if requester.kind == "staff":
-                connection.execute(
-                    "INSERT INTO account_roles(account, institution, department, role, role_id) VALUES (?, ?, ?, ?, ?)",
-                    (id, requester.institution, requester.department, requester.role, requester.role_id),
-                )
-            connection.execute(
-                "INSERT INTO sessions(hash, id, account, created, seen, expires) VALUES (?, ?, ?, 0, 0, 9e9)",
-                (f"hash of {id}".encode(), f"session-{id}", id),
-            )
-        return id
 
     def ask(self, **changes: str | None) -> httpx.Response:
         """The app sends somebody to the authorization endpoint."""
@@ -239,18 +226,49 @@ class Transport(httpx.BaseTransport):
         return asyncio.run(call())
 
 
-def world_in(folder: Path) -> World:
-    """A server on ``folder`` with the clients above and the accounts ``doctor`` and ``resident``."""
-    settings = Settings(data=folder, base_url=FHIR)
+@cache
+def prepared() -> tuple[Path, str]:
+    """A folder with the clients above, accounts and a key, made once; and the portal's secret."""
+    folder = Path(mkdtemp(prefix="yidang-auth-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
     auth_file = AuthFile.open(folder, MASTER)
-    notices: list[Notice] = []
     for client in (LABORATORY, EMR, APP):
         clients.add(auth_file, client, START)
     secret = clients.add(auth_file, PORTAL, START)
-    world = World(folder, auth_file, httpx.Client(), Authenticator(auth_file, settings), secret, notices)
+    keys.ensure(auth_file, START)
+    for id, requester in (("doctor", DOCTOR), ("resident", RESIDENT)):
+        add_account(auth_file, id, requester)
+    auth_file.close()
+    return folder, secret
+
+
+def add_account(auth_file: AuthFile, id: str, requester: Requester) -> str:
+    """An account of ``requester`` with its role and a session."""
+    with auth_file.write() as connection:
+        connection.execute(
+            "INSERT INTO accounts(id, kind, subject, name, created, changed) VALUES (?, ?, ?, ?, 0, 0)",
+            (id, requester.kind, requester.subject, requester.name),
+        )
+        if requester.kind == "staff":
+            connection.execute(
+                "INSERT INTO account_roles(account, institution, department, role, role_id) VALUES (?, ?, ?, ?, ?)",
+                (id, requester.institution, requester.department, requester.role, requester.role_id),
+            )
+        connection.execute(
+            "INSERT INTO sessions(hash, id, account, created, seen, expires) VALUES (?, ?, ?, 0, 0, 9e9)",
+            (f"hash of {id}".encode(), f"session-{id}", id),
+        )
+    return id
+
+
+def world_in(folder: Path) -> World:
+    """A server on ``folder`` with the clients above and the accounts ``doctor`` and ``resident``."""
+    settings = Settings(data=folder, base_url=FHIR)
+    template, secret = prepared()
+    copytree(template, folder, dirs_exist_ok=True)
+    auth_file = AuthFile.open(folder, MASTER)
+    world = World(folder, auth_file, httpx.Client(), Authenticator(auth_file, settings), secret, [])
     world.http = server_on(world, settings, ISSUER)
-    world.account("doctor", DOCTOR)
-    world.account("resident", RESIDENT)
     return world
 
 

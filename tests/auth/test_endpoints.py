@@ -10,10 +10,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from fhir_server.auth import keys
+from fhir_server.auth import keys, web
 from fhir_server.auth.client_auth import ASSERTION_TYPE
 from fhir_server.errors import Unauthorized
-from tests.auth.protocol import BACK, DOCTOR, FHIR, ISSUER, RESIDENT, World, sent
+from fhir_server.settings import Settings
+from tests.auth.protocol import BACK, DOCTOR, FHIR, ISSUER, RESIDENT, World, add_account, sent, server_on
 
 
 def proof(world: World, **form: str) -> dict[str, str | None]:
@@ -200,7 +201,7 @@ def test_a_launch_is_for_one_app_one_person_and_a_few_minutes(world: World) -> N
     launch = {"launch": handle, "scope": "launch patient/*.rs"}
     portal = world.ask(**launch, client_id="portal", redirect_uri="https://portal.example/back")
     assert sent(portal.headers["location"])["error"] == "invalid_request"
-    world.account("other", DOCTOR)
+    add_account(world.auth_file, "other", DOCTOR)
     assert world.approve(world.ask(**launch), "other")["error"] == "access_denied"
     assert world.approve(world.ask(**launch), patient="li")["error"] == "access_denied"
     world.now += 301
@@ -263,6 +264,23 @@ def test_a_body_in_a_wrong_form_is_refused(world: World, content: bytes, type: s
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_answers_are_never_taken_for_something_else_by_a_browser(world: World) -> None:
+    for answer in (world.http.get("/auth/jwks"), world.post("/auth/token", {"grant_type": "x"})):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer.headers["content-security-policy"]
+        assert "strict-transport-security" in answer.headers
+
+
+def test_one_address_does_not_ask_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_MOST_A_MINUTE", 3)
+    world.http = server_on(world, Settings(base_url=FHIR), ISSUER)
+    assert [world.ask().status_code for _ in range(5)] == [303, 303, 303, 429, 429]
+    assert world.system().status_code == 429
+    world.now += 60
+    assert world.ask().status_code == 303
+    assert world.system().status_code == 200
+
+
 def test_tokens_are_not_given_by_get(world: World) -> None:
     assert world.http.get("/auth/token", params={"grant_type": "client_credentials"}).status_code == 405
 
@@ -281,9 +299,6 @@ def test_what_happens_is_noted_without_anything_secret(world: World) -> None:
 
 def test_the_address_of_another_machine_is_not_taken_for_ours(world: World) -> None:
     """Without a base URL the Host header must be the socket's: else assertions for others could be sent on to us."""
-    from fhir_server.settings import Settings
-    from tests.auth.protocol import server_on
-
     http = server_on(world, Settings(data=world.folder, port=8080), "http://127.0.0.1:8080")
     assert http.get("/auth/jwks").status_code == 200
     assert http.get("/auth/jwks", headers={"Host": "localhost:8080"}).status_code == 200
