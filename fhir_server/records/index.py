@@ -46,8 +46,8 @@ def queries(person: Person, context: Context) -> list[Query]:
     return [replace(criteria("Patient", pairs, context), count=_BLOCK) for pairs in searches(person)]
 
 
-def graded(person: Person, found: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates that may be this person, the surest first, each once."""
+def graded(found: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates that may be the person, the surest first, each once."""
     best: dict[str, Candidate] = {}
     for candidate in found:
         before = best.get(candidate.stored.id)
@@ -61,14 +61,23 @@ def _rank(candidate: Candidate) -> tuple[int, float, int]:
 
 
 def candidates(patient: dict[str, Any], transaction: Transaction, context: Context) -> list[Candidate]:
-    """Who the Patient may be, inside a write that acts for the person index (see ``acting``)."""
+    """Who the Patient may be, inside a write that acts for the person index (see ``acting``).
+
+    Who is certain by a number ends the search: what is merely alike does not matter then.
+    """
     person = person_of(patient)
-    found = {
-        stored.id: stored for query in queries(person, context) for stored in transaction.find("Patient", query, _BLOCK)
-    }
-    return graded(
-        person, (_judged(person, stored, lambda id: transaction.read("Patient", id)) for stored in found.values())
-    )
+    found: dict[str, Candidate] = {}
+    for query in queries(person, context):
+        for stored in transaction.find("Patient", query, _BLOCK):
+            if stored.id not in found:
+                found[stored.id] = _judged(person, stored, lambda id: transaction.read("Patient", id))
+        if _certain(found):
+            break
+    return graded(found.values())
+
+
+def _certain(found: dict[str, Candidate]) -> bool:
+    return any(one.verdict.grade is Grade.CERTAIN for one in found.values())
 
 
 def _judged(person: Person, stored: Stored, read: Callable[[str], Stored | None]) -> Candidate:
@@ -83,16 +92,20 @@ def _judged(person: Person, stored: Stored, read: Callable[[str], Stored | None]
     return Candidate(stored, body, verdict)
 
 
-async def candidates_now(patient: dict[str, Any], context: Context) -> list[Candidate]:
-    """Who the Patient may be, by a snapshot of the store."""
+async def candidates_now(patient: dict[str, Any], context: Context, sure: bool = False) -> list[Candidate]:
+    """Who the Patient may be, by a snapshot of the store; ``sure``: who is certain by a number ends the search."""
     person, access = person_of(patient), index_access()
-    found: dict[str, Stored] = {}
+    read = partial(_read, context, access)
+    found: dict[str, Candidate] = {}
     with unseen():
         for query in queries(person, context):
             page = await context.store.search(query, access)
-            found |= {stored.id: stored for stored in page.matches}
-        read = partial(_read, context, access)
-        return graded(person, [_judged(person, stored, read) for stored in found.values()])
+            for stored in page.matches:
+                if stored.id not in found:
+                    found[stored.id] = _judged(person, stored, read)
+            if sure and _certain(found):
+                break
+    return graded(found.values())
 
 
 def _read(context: Context, access: Access, id: str) -> Stored | None:

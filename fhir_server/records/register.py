@@ -152,5 +152,5 @@ def amended(transaction: Transaction, ready: Prepared, current: Stored, context:
 
 async def certain_id(patient: dict[str, Any], context: Context) -> str | None:
     """The id of the Patient that the person certainly is, by a snapshot (a transaction asks before it writes)."""
-    found = await candidates_now(patient, context)
+    found = await candidates_now(patient, context, sure=True)
     return found[0].stored.id if found and found[0].verdict.grade is Grade.CERTAIN else None

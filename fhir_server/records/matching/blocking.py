@@ -24,17 +24,21 @@ def searches(person: Person) -> Iterator[Pairs]:
     if numbers:
         yield [("identifier", ",".join(numbers))]
     years = ",".join(near_years(person.born))
-    for name in person.names[:3]:
-        forms = [form for form in dict.fromkeys((name.text, name.sound)) if form]
-        turned = (name.given + name.family, name.text[-1:] + name.text[:-1])  # the surname last, on either record
-        names = ",".join(escaped(form) for form in dict.fromkeys((*forms, *turned)) if form)
-        yield [("name", names), *([("birthdate", years)] if years else [])]
-        if len(person.born) == 10 and not name.latin and (surname := name.reading[0]):
-            yield [("birthdate", person.born), ("name", escaped(surname))]
-    if len(person.born) == 10 and person.sex and _newborn(person):
-        yield [("birthdate", person.born), ("gender", person.sex)]
+    # One form a search: the index walks one run of names, not several at once.
+    for form in _forms(person):
+        yield [("name", escaped(form)), *([("birthdate", years)] if years else [])]
+    if len(person.born) == 10:
+        yield [("birthdate", person.born)]
     for number in sorted(person.phones)[:3]:
         yield [("phone", escaped(number))]
+
+
+def _forms(person: Person) -> list[str]:
+    """What the names may be written as: characters, pinyin, and the surname last on either record."""
+    found: list[str] = []
+    for name in person.names[:3]:
+        found += [name.text, name.sound, name.given + name.family, name.text[-1:] + name.text[:-1]]
+    return [form for form in dict.fromkeys(found) if form]
 
 
 def _newborn(person: Person) -> bool:
