@@ -36,7 +36,8 @@ from fhir_server.errors import TooCostly
 Done = Callable[[BaseException | None], None]
 SEGMENT = 16 * 1024 * 1024  # bytes after which a new segment is begun
 _AHEAD = bytes(256 * 1024)  # a segment grows by this much
-_SLOW = 0.003  # seconds of a sync from which it is done in a thread
+# Seconds of a sync from which it is done in a thread: sooner where many wait, as others can be served meanwhile.
+_SLOW, _SLOW_FOR_MANY, _MANY = 0.002, 0.0004, 4
 _MARK = 4
 
 
@@ -145,7 +146,7 @@ class Trail:
             self._scheduled = False
             return
         bodies = [body for body, _ in waiting]
-        if self._cost < _SLOW:
+        if self._cost < (_SLOW if len(waiting) < _MANY else _SLOW_FOR_MANY):
             self._scheduled = False
             self._settle(waiting, self._try(bodies))
             return

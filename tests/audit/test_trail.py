@@ -73,6 +73,7 @@ def test_a_slow_disk_is_waited_for_in_a_thread_while_the_event_loop_goes_on(
 ) -> None:
     trail = open_trail()
     monkeypatch.setattr(trail_module, "_SLOW", -1.0)
+    monkeypatch.setattr(trail_module, "_SLOW_FOR_MANY", -1.0)
     names = set()
     real = os.fdatasync
 
