@@ -18,6 +18,7 @@ from fhir_server.auth import account_pages, accounts, approve, choose, enrolment
 from fhir_server.auth.account_pages import forget_session
 from fhir_server.auth.accounts import Account
 from fhir_server.auth.flow import Flow
+from fhir_server.auth.passwords import Crowded
 from fhir_server.auth.sessions import Session
 from fhir_server.auth.sign_in import Refused
 from fhir_server.auth.view import STYLE, Problem, go, page
@@ -65,6 +66,8 @@ def _endpoint(house: House, step: Step) -> Callable[[Request], Awaitable[Respons
             return await step(house, visit)
         except Halt as halt:
             problem, status = Problem(halt.code), halt.status
+        except Crowded:
+            problem, status = Problem("crowded", {"minutes": 1}), 503
         except Exception:
             _log.exception("a page of sign-in failed")
             problem, status = Problem("internal"), 500
@@ -80,7 +83,10 @@ def message(house: House, visit: Visit, problem: Problem, status: int) -> Respon
     words = text(visit.language, problem.code, **problem.values)
     if visit.wants_json:
         return page(house, visit, "message", status, problem)
-    return page(house, visit, "message", status, title=title, message=words, next="")
+    response = page(house, visit, "message", status, title=title, message=words, next="")
+    if status == 503:
+        response.headers["Retry-After"] = "60"
+    return response
 
 
 def signed(step: Step, half: bool = False, aged: bool = False) -> Step:

@@ -40,7 +40,7 @@ def check_password(auth_file: AuthFile, typed: str, password: str, address: str,
     if wait := limits.try_login(auth_file, key, now):
         return Refused("wait", wait, known)
     stored = None if account is None else accounts.password_of(auth_file, account.id)
-    if not passwords.verified(stored, password) or account is None or stored is None:
+    if not _judged(auth_file, stored, password, (source, key)) or account is None or stored is None:
         return Refused("credentials", account=known)
     limits.forgive(auth_file, source, all=False)
     # What was tried before stays counted until the second factor is shown, too.
@@ -69,10 +69,20 @@ def check_again(auth_file: AuthFile, account: Account, password: str, now: float
     key = _key(auth_file, account, "")
     if wait := limits.try_login(auth_file, key, now):
         return Refused("wait", wait, account.id)
-    if not passwords.verified(accounts.password_of(auth_file, account.id), password):
+    if not _judged(auth_file, accounts.password_of(auth_file, account.id), password, (key,)):
         return Refused("credentials", account=account.id)
     limits.forgive(auth_file, key, all=False)
     return None
+
+
+def _judged(auth_file: AuthFile, stored: str | None, password: str, keys: tuple[str, ...]) -> bool:
+    """Whether the password is right. Where there is no room to judge it, it was no try; raises Crowded."""
+    try:
+        return passwords.verified(stored, password)
+    except passwords.Crowded:
+        for key in keys:
+            limits.forgive(auth_file, key, all=False)
+        raise
 
 
 def _key(auth_file: AuthFile, account: Account | None, typed: str) -> str:

@@ -244,6 +244,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The server does not answer under this address; its operator sets YIDANG_BASE_URL",
     ),
     "wrong_launcher": ("这个应用是由另一位工作人员打开的", "Somebody else opened this app"),
+    "crowded": (
+        "现在登录的人太多，请 {minutes} 分钟后再试",
+        "Too many people are signing in at this moment; please try again in {minutes} minute",
+    ),
     "internal": ("服务器出错了，请稍后再试", "Something went wrong here; please try again later"),
 }
 

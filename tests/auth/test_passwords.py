@@ -87,3 +87,19 @@ def test_a_stored_password_names_argon2id_and_its_cost() -> None:
     assert PASSWORD not in HASHED
     assert not outdated(HASHED)
     assert outdated("$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHRzb21l$" + "A" * 43)
+
+
+def test_a_crowd_is_refused_rather_than_kept_waiting() -> None:
+    held = 0
+    while passwords._room.acquire(blocking=False):
+        held += 1
+    try:
+        with pytest.raises(passwords.Crowded):
+            verified(HASHED, PASSWORD)
+        with pytest.raises(passwords.Crowded):
+            verified(None, PASSWORD)
+    finally:
+        for _ in range(held):
+            passwords._room.release()
+    assert held == 18
+    assert verified(HASHED, PASSWORD)

@@ -356,6 +356,20 @@ def test_a_fault_of_ours_tells_nothing_of_it(clinic: World, monkeypatch: pytest.
     assert "服务器出错了" in browser.page.text
 
 
+def test_a_crowd_is_told_to_come_again(clinic: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic.resident()
+
+    def crowded(*_: object) -> bool:
+        raise passwords.Crowded
+
+    browser = clinic.browser()
+    browser.get("/auth/sign-in")
+    monkeypatch.setattr(passwords, "verified", crowded)
+    answer = browser.submit("/auth/sign-in", login=IDENTITY_NUMBER, password=PASSWORD)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert clinic.file.rows("SELECT 1 FROM login_attempts") == []  # it was no try
+
+
 # -- programs and languages
 
 
