@@ -41,6 +41,8 @@ class Settings:
     ``break_glass_hours``: how long a file opened in an emergency stays open.
     ``health_code_seconds``, ``health_code_hours``: how long a shown health code is good, and how long the file stays
     open to the institution that scanned it.
+    ``tls_cert``, ``tls_key``, ``tls_client_ca``: PEM files; with them the server speaks HTTPS itself, and with the
+    last asks every client for a certificate of that authority.
     ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
@@ -70,6 +72,9 @@ class Settings:
     oidc_audience: str = ""
     oidc_claims: str = ""
     proxies: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
     break_glass_hours: int = 24
     health_code_seconds: int = 60
     health_code_hours: int = 24

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from uvicorn import Config
 
     from fhir_server.http.shell import Application
+    from fhir_server.http.tls import Tls
     from fhir_server.settings import Settings
 
 _WARNING = (
     "WARNING: development mode (--open): everybody who can reach this address reads and writes every record.\n"
     "         Never use it with the data of real people."
+)
+_CLEAR = (
+    "WARNING: without TLS passwords and tokens can be read on the network: give --tls-cert and --tls-key, or put a\n"
+    "         proxy that ends TLS in front and name its address in YIDANG_BASE_URL=https://…/fhir."
 )
 _STOP_SECONDS = 20
 
@@ -34,6 +39,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (default 8080)")
     parser.add_argument("--data", type=Path, help="folder of the records, made if it is not there (default data)")
     parser.add_argument("--workers", type=int, help="number of server processes (default 1)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM): serve HTTPS")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key (PEM; default: in the same file)")
+    parser.add_argument("--tls-client-ca", metavar="FILE", help="authority whose certificates clients must show (PEM)")
     parser.add_argument(
         "--open", action="store_true", help="development mode: no access control; only on a loopback address"
     )
@@ -42,12 +50,21 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped (SIGTERM, SIGINT). Returns the exit status."""
+    from fhir_server.http.tls import tls_of
     from fhir_server.settings import settings_from
 
     try:
         settings = settings_from(
-            host=args.host, port=args.port, data=args.data, workers=args.workers, open=args.open or None
+            host=args.host,
+            port=args.port,
+            data=args.data,
+            workers=args.workers,
+            open=args.open or None,
+            tls_cert=args.tls_cert,
+            tls_key=args.tls_key,
+            tls_client_ca=args.tls_client_ca,
         )
+        tls = tls_of(settings)
     except ValueError as error:
         return _refuse(str(error))
     if not 0 <= settings.port <= 65_535:
@@ -58,7 +75,14 @@ def run(args: argparse.Namespace) -> int:
         return _refuse(f"--open is only for a loopback address (127.0.0.1, ::1, localhost), not {settings.host}")
     if settings.open:
         print(_WARNING, file=sys.stderr, flush=True)
-    return _serve(settings)
+    if not (settings.open or tls or is_loopback(settings.host) or settings.base_url.startswith("https://")):
+        print(_CLEAR, file=sys.stderr, flush=True)
+    try:
+        if tls is not None:
+            tls()  # what is wrong with the files is said before anything starts
+    except OSError as error:
+        return _refuse(f"TLS: {error}")
+    return _serve(settings, tls)
 
 
 def is_loopback(host: str) -> bool:
@@ -102,11 +126,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, tls: Tls | None) -> int:
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
     from fhir_server.http.protocol import Connection
+    from fhir_server.http.tls import HSTS
 
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -129,11 +154,14 @@ def _serve(settings: Settings) -> int:
         log_level="warning",
         server_header=False,
         proxy_headers=False,
+        ssl_context_factory=tls,
+        headers=[HSTS] if tls else [],
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     shown = f"[{host}]" if ":" in host else host
-    threading.Thread(target=_announce, args=(host, port, f"http://{shown}:{port}/fhir"), daemon=True).start()
+    url = f"{'https' if tls else 'http'}://{shown}:{port}/fhir"
+    threading.Thread(target=_announce, args=(host, port, url), daemon=True).start()
     # uvicorn raises the signal again once it has stopped; a stop that was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -165,6 +193,9 @@ def _announce(host: str, port: int, url: str) -> None:
     while True:
         connection = http.client.HTTPConnection(at, port, timeout=5)
         try:
+            if url.startswith("https"):
+                connection.connect()  # who has no certificate to show can see only that somebody is there
+                break
             connection.request("GET", "/healthz")
             if connection.getresponse().status == 200:
                 break

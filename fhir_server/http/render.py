@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import msgspec
 
+from fhir_server.auth.headers import DATA
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import JSON, Format
 from fhir_server.settings import Settings
@@ -20,6 +22,11 @@ Header = tuple[bytes, bytes]
 EXPOSED = b"Content-Location, ETag, Last-Modified, Location, X-Request-Id"
 _GZIP_LEVEL = 4
 VARY = b"Accept, Accept-Encoding, Prefer"
+# On every FHIR answer: no cache keeps it, and no browser runs, frames or guesses at anything in it.
+SECURITY: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    *((name.lower().encode(), value.encode()) for name, value in DATA),
+)
 
 
 @dataclass(slots=True)
@@ -57,6 +64,8 @@ def render(
         (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in response.headers
     ]
     headers.append((b"vary", VARY))
+    own = {name for name, _ in headers}
+    headers += [header for header in SECURITY if header[0] not in own]
     headers.append((b"x-request-id", request.correlation.encode()))
     if body or response.content_type is not None:
         headers.append((b"content-type", content_type))
@@ -65,10 +74,21 @@ def render(
             headers.append((b"content-encoding", b"gzip"))
     if body or response.status not in (204, 304):
         headers.append((b"content-length", b"%d" % len(body)))
-    if settings.cors_origin and "origin" in request.headers:
+    if settings.cors_origin and "origin" in request.headers and _may_ask(request.headers["origin"], settings):
         headers.append((b"access-control-allow-origin", settings.cors_origin.encode()))
         headers.append((b"access-control-expose-headers", EXPOSED))
     return Rendered(response.status, headers, body)
+
+
+def _may_ask(origin: str, settings: Settings) -> bool:
+    """Whether pages of ``origin`` may read answers.
+
+    Where tokens are demanded, pages of anywhere may: a browser adds none by itself, so who has none learns nothing.
+    In the development mode any page somebody opens could read everything: only those of this machine may.
+    """
+    if not settings.open or settings.cors_origin != "*":
+        return True
+    return (urlsplit(origin).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 def accepts_gzip(request: Request) -> bool:

@@ -49,7 +49,7 @@ from fhir_server.http.negotiate import (
     is_pretty,
     media_type,
 )
-from fhir_server.http.render import VARY, Rendered, accepts_gzip, render
+from fhir_server.http.render import SECURITY, VARY, Rendered, accepts_gzip, render
 from fhir_server.settings import Settings
 
 Scope = dict[str, Any]
@@ -68,7 +68,8 @@ _ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _PLAIN_SEGMENT = re.compile(rb"[A-Za-z0-9.-]{1,64}")
-_VARY_LINE = b"\r\nvary: " + VARY + b"\r\nx-request-id: "
+_SECURITY_LINES = b"".join(b"%s: %s\r\n" % header for header in SECURITY)
+_VARY_LINE = b"\r\nvary: " + VARY + b"\r\n" + _SECURITY_LINES + b"x-request-id: "
 _PLAIN_HEADERS = frozenset(
     {b"host", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection", b"content-type"}
 )

@@ -97,13 +97,13 @@ def test_methods_that_are_not_offered_are_told_which_are(client: httpx.Client) -
 
 def test_browsers_of_other_origins_may_call(client: httpx.Client) -> None:
     preflight = client.options(
-        "Patient/1", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+        "Patient/1", headers={"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PUT"}
     )
     assert preflight.status_code == 204
     assert "PUT" in preflight.headers["access-control-allow-methods"]
     assert "If-Match" in preflight.headers["access-control-allow-headers"]
     assert preflight.headers["access-control-allow-origin"] == "*"
-    answer = client.get("Patient/nobody", headers={"Origin": "https://app.example"})
+    answer = client.get("Patient/nobody", headers={"Origin": "http://localhost:3000"})
     assert answer.headers["access-control-allow-origin"] == "*"
     for name in ("ETag", "Location", "Last-Modified", "Content-Location"):
         assert name in answer.headers["access-control-expose-headers"]
@@ -244,7 +244,7 @@ def test_settings_change_what_they_say(start_server: Callable[..., Running]) -> 
         assert len(client.get("Patient?colour=red").json()["entry"]) == 3  # two patients and what was ignored
         assert len(client.get("Patient?_count=100").json()["entry"]) == 3
         assert client.get("Patient?colour=red", headers={"Prefer": "handling=strict"}).status_code == 400
-        answer = client.get("Patient/1", headers={"Origin": "https://app.example"})
+        answer = client.get("Patient/1", headers={"Origin": "http://localhost:3000"})
         assert "access-control-allow-origin" not in answer.headers
 
 
