@@ -313,17 +313,20 @@ class Gate:
         return permit
 
     def refusal(self, select: str) -> Sql:
-        """``SELECT … FROM grants d``: the refusals that are about ``r`` and prevail over the permit ``g``."""
-        undated = f"(r.sk={UNDATED} OR (-r.sk>=d.data_low AND -r.sk<d.data_high))"
+        """``SELECT … FROM grants f``: the refusals that are about ``r`` and prevail over the permit ``g``.
+
+        Their alias must not be that of the postings (``d``) which the condition may be about.
+        """
+        undated = f"(r.sk={UNDATED} OR (-r.sk>=f.data_low AND -r.sk<f.data_high))"
         # A permit that names sensitivities is wider by them, not narrower, where ordinary rows are concerned.
         spec = f"(g.spec&CASE WHEN r.sensitivity THEN -1 ELSE {~BY_SENSITIVITY} END)"
-        prevails = f"((d.spec&~{spec})=0 AND d.spec<>{spec}) OR (d.src=g.src AND g.depth>d.depth)"
+        prevails = f"((f.spec&~{spec})=0 AND f.spec<>{spec}) OR (f.src=g.src AND g.depth>f.depth)"
         return (
-            Sql(f"SELECT {select} FROM grants d WHERE d.pat=r.pat AND ")
-            + self.grantees.of("d", everyone=True)
-            + " AND d.permit=0 AND "
-            + self._applies("d")
-            + f" AND (d.sensitivity=0 OR d.sensitivity&r.sensitivity) AND {undated} AND NOT ({prevails})"
+            Sql(f"SELECT {select} FROM grants f WHERE f.pat=r.pat AND ")
+            + self.grantees.of("f", everyone=True)
+            + " AND f.permit=0 AND "
+            + self._applies("f")
+            + f" AND (f.sensitivity=0 OR f.sensitivity&r.sensitivity) AND {undated} AND NOT ({prevails})"
         )
 
     def _applies(self, rule: str) -> Sql:

@@ -73,10 +73,10 @@ class Explaining:
         rules = tuple(self._rule(patient, row) for row in opening)
         if rules or not about:
             return rules, ()
-        both = gate.permit(_RULE.format("g") + ", " + _RULE.format("d"))
+        both = gate.permit(_RULE.format("g") + ", " + _RULE.format("f"))
         refusal = gate.refusal("1")
         # Permit and refusal side by side: the refusal's conditions joined to the permit's.
-        joined = both.text.replace("FROM grants g", "FROM res r CROSS JOIN grants g CROSS JOIN grants d", 1)
+        joined = both.text.replace("FROM grants g", "FROM res r CROSS JOIN grants g CROSS JOIN grants f", 1)
         condition = refusal.text.partition(" WHERE ")[2]
         sql = at(Sql(f"{joined} AND {condition} AND r.rid=?", (*both.args, *refusal.args, rid)), gate.access.now)
         found = self._connection.execute(sql.text, sql.args).fetchall()

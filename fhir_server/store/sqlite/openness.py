@@ -22,7 +22,8 @@ LARGEST = 32 * 1024 * 1024  # lasting numbers beyond which a byte for each is to
 _BITS = tuple(int(bit) for bit in RecordClass)
 _RULES = (
     "SELECT pat, permit, classes, sensitivity, low, high, data_low, data_high, org, doc, spec, depth, overriding, src,"
-    " grantee, given FROM grants WHERE {where} AND purposes&{purpose} AND grantee IN ({grantees}) ORDER BY pat"
+    " grantee, given, kind='registration' FROM grants"
+    " WHERE {where} AND purposes&{purpose} AND grantee IN ({grantees}) ORDER BY pat"
 )
 Rule = tuple[int, ...]
 
@@ -114,8 +115,11 @@ class Openness:
 
 
 def _whole(rule: Rule) -> bool:
-    """Whether the rule is about every row of its classes: no period, custodian or document."""
-    return (rule[6], rule[7]) == NO_PERIOD and rule[8] == 0 and rule[9] == 0
+    """Whether the rule is about every row of its classes: no period, custodian or document.
+
+    Registration does not open the files of minors to those who do not treat.
+    """
+    return (rule[6], rule[7]) == NO_PERIOD and rule[8] == 0 and rule[9] == 0 and not rule[16]
 
 
 def _prevails(permit: Rule, refusal: Rule) -> bool:
