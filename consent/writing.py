@@ -8,7 +8,7 @@ from typing import Any
 from consent.access import Access
 from consent.compile import RESERVED
 from consent.labels import class_of
-from consent.vocabulary import GUARDIAN_PERSON, TASK_KIND, RecordClass
+from consent.vocabulary import GUARDIAN_PERSON, STEWARDSHIP, TASK_KIND, RecordClass
 
 Resource = Mapping[str, Any]
 # What is nobody's and gives no power: every institution keeps its own.
@@ -51,7 +51,7 @@ _NO_ATTESTING = frozenset({"technician", "pharmacist", "quality", "auditor", "ag
 
 def _reserved(resource: Resource) -> bool:
     return any(
-        coding.get("system") == TASK_KIND and coding.get("code") in RESERVED
+        coding.get("system") == TASK_KIND and coding.get("code") in RESERVED | STEWARDSHIP
         for coding in (resource.get("code") or {}).get("coding", ())
     )
 

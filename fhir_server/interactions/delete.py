@@ -12,6 +12,7 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.change import Change, Work, carry_out
 from fhir_server.interactions.criteria import criteria
 from fhir_server.interactions.integrity import check_unreferenced
+from fhir_server.records import register
 from fhir_server.store.protocol import Transaction
 
 
@@ -27,6 +28,7 @@ async def conditional_delete(request: Request, context: Context) -> Response:
 
 def plan(request: Request, context: Context) -> Work:
     """The write that deletes the resource of ``request``."""
+    register.check_deletable(request.type, context.access)
 
     def work(transaction: Transaction) -> Change:
         if "if-match" in request.headers:
@@ -45,6 +47,7 @@ def conditional_plan(request: Request, context: Context) -> Work:
     With ``_count=n`` at most n of the matches go; without it more matches than the setting allows are
     refused, and nothing is deleted.
     """
+    register.check_deletable(request.type, context.access)
     pairs = [pair for pair in request.query if pair[0] != "_count"]
     asked = _count(request)
     most = context.settings.delete_max

@@ -13,7 +13,7 @@ from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.listing import bundle, now
 from fhir_server.operations.parameters import input_of, parts_of
-from fhir_server.records.content import minimal
+from fhir_server.records.content import asked, minimal
 from fhir_server.records.index import Candidate, candidates_now
 from fhir_server.records.matching.identity_numbers import normalised
 from fhir_server.records.matching.score import Grade
@@ -35,7 +35,9 @@ async def match(request: Request, context: Context) -> Response:
     alike.
     """
     patient, certain_only, count = _input(request)
-    found = await candidates_now(normalised(patient), context)
+    own = context.access.unrestricted or context.access.identities
+    sought = normalised(patient) if own else asked(patient, context.access.party)
+    found = await candidates_now(sought, context)
     if certain_only:
         found = [one for one in found if one.verdict.grade is Grade.CERTAIN]
         if len(found) > 1:  # the caller takes what comes for the one; there is none

@@ -28,6 +28,11 @@ async def foresee(made: Plan, stored: Mapping[str, frozenset[str]], context: Con
     if not register.registers("Patient", context.access):
         return
     for step in made.steps:
+        if step.method == "DELETE":
+            try:
+                register.check_deletable(step.type, context.access)
+            except FhirError as error:
+                raise at_entry(error, step.entry.path) from None
         registers = step.method == "POST" or (step.method == "PUT" and (step.criterion or step.asked))
         if step.type == "Patient" and registers:
             try:

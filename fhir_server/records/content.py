@@ -34,7 +34,7 @@ def incoming(patient: Patient, party: str, strict: bool) -> Patient:
     wrong = problems(patient)
     if wrong and strict:
         raise Unprocessable.of([Issue("value", f"{what} (identity number)", (where,)) for where, what in wrong])
-    found = without_code(normalised(patient))
+    found = without_code(without_merges(normalised(patient)))
     identifiers = []
     for place, identifier in enumerate(found.get("identifier", ())):
         if is_national(identifier.get("system", "")) or identifier.get("system") == REGISTRATION:
@@ -46,6 +46,23 @@ def incoming(patient: Patient, party: str, strict: bool) -> Patient:
             )
         identifiers.append({**identifier, "assigner": {**identifier.get("assigner", {}), "reference": party}})
     return {**found, "identifier": identifiers} if identifiers else found
+
+
+def without_merges(patient: Patient) -> Patient:
+    """The Patient without links of merges: those are made by ``$merge`` alone, and the index follows them."""
+    if not any(link.get("type") in _MERGES for link in patient.get("link", ())):
+        return patient
+    links = [link for link in patient["link"] if link.get("type") not in _MERGES]
+    rest = {key: value for key, value in patient.items() if key != "link"}
+    return {**rest, "link": links} if links else rest
+
+
+def asked(patient: Patient, party: str) -> Patient:
+    """What an institution asks the index with: its own register numbers, not those that others gave."""
+    found = normalised(patient)
+    identifiers = [one for one in found.get("identifier", ()) if assigner_of(one) in ("", party)]
+    rest = {key: value for key, value in found.items() if key != "identifier"}
+    return {**rest, "identifier": identifiers} if identifiers else rest
 
 
 def registered(patient: Patient, party: str, id: str) -> Patient:
@@ -62,13 +79,16 @@ def fresh(patient: Patient, party: str, id: str) -> Patient:
     return with_code(registered(patient, party, id))
 
 
-def joined(kept: Patient, new: Patient, party: str, id: str, today: str) -> tuple[Patient, list[str]]:
+def joined(
+    kept: Patient, new: Patient, party: str, id: str, today: str, sure: bool = True
+) -> tuple[Patient, list[str]]:
     """The Patient ``kept`` after the institution ``party`` sent ``new`` (see ``incoming``) for the same person.
 
-    It gains numbers and what was missing; the second value names the elements in which the two differ.
+    ``sure``: it certainly is; else identity numbers that it has not are not taken over. It gains numbers and what
+    was missing; the second value names the elements in which the two differ.
     """
     differences: list[str] = []
-    found = {**kept, "identifier": _identifiers(kept, new, today, differences)}
+    found = {**kept, "identifier": _identifiers(kept, new, today, sure, differences)}
     if not found["identifier"]:
         del found["identifier"]
     found = _named(found, new, differences)
@@ -90,21 +110,21 @@ def _deceased(patient: Patient) -> bool:
     return bool(patient.get("deceasedBoolean") or patient.get("deceasedDateTime"))
 
 
-def _identifiers(kept: Patient, new: Patient, today: str, differences: list[str]) -> list[Any]:
+def _identifiers(kept: Patient, new: Patient, today: str, sure: bool, differences: list[str]) -> list[Any]:
     identifiers = list(kept.get("identifier", ()))
     for item in new.get("identifier", ()):
         system, value = item.get("system", ""), item.get("value")
         same = [one for one in identifiers if one.get("system") == system and one.get("use") != "old"]
         if any(one.get("value") == value and assigner_of(one) == assigner_of(item) for one in same):
             continue
-        if system == HEALTH_FILE_NUMBER and same:
+        if system == HEALTH_FILE_NUMBER and same and sure:
             # The number says where the file is kept: a move gives a new one (DOMAIN §3), told by its period.
             if not isinstance(item.get("period"), dict) or "start" not in item["period"]:
                 differences.append("identifier")
                 continue
             ended = {"use": "old", "period": {"end": item["period"]["start"][:10] or today}}
             identifiers = [_ended(one, ended) if one in same else one for one in identifiers]
-        elif system in BY_SYSTEM and BY_SYSTEM[system].owned and same:
+        elif is_national(system) and ((system in BY_SYSTEM and BY_SYSTEM[system].owned and same) or not sure):
             differences.append("identifier")
             continue
         identifiers.append(item)
@@ -154,18 +174,24 @@ def _of_others(identifier: Patient, party: str) -> bool:
     return identifier.get("system") == HEALTH_CODE or assigner_of(identifier) not in ("", party)
 
 
-def identity_changed(patient: Patient, before: Patient) -> bool:
-    """Whether names, birth date or identity numbers are others than before: who it is must be looked up again."""
+def identity_changes(patient: Patient, before: Patient) -> list[str]:
+    """Which of names, birth date and identity numbers are others than before: who it is must be looked up again."""
 
-    def facts(of: Patient) -> tuple[object, ...]:
+    def facts(of: Patient) -> dict[str, object]:
         numbers = {
             (item.get("system"), item.get("value"))
             for item in of.get("identifier", ())
             if is_national(item.get("system", ""))
         }
-        return {name.text for name in names_of(of)}, of.get("birthDate"), numbers
+        return {"name": {name.text for name in names_of(of)}, "birthDate": of.get("birthDate"), "identifier": numbers}
 
-    return facts(patient) != facts(before)
+    now, then = facts(patient), facts(before)
+    return [element for element in now if now[element] != then[element]]
+
+
+def others_know(patient: Patient, party: str) -> bool:
+    """Whether an institution other than ``party`` registered the person."""
+    return any(assigner_of(item) not in ("", party) for item in patient.get("identifier", ()))
 
 
 def minimal(patient: Patient) -> Patient:

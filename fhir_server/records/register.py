@@ -36,6 +36,14 @@ def registers(type: str, access: Access) -> bool:
     return type == "Patient" and not access.unrestricted and access.party.startswith("Organization/")
 
 
+def check_deletable(type: str, access: Access) -> None:
+    """Raise Forbidden where an institution would delete a person: others' records refer to it, stewards merge."""
+    if registers(type, access):
+        raise Forbidden(
+            "人员档案不能删除，重复的由主索引管理员合并 / Persons are not deleted; stewards merge duplicates"
+        )
+
+
 def incoming(resource: dict[str, Any], context: Context) -> dict[str, Any]:
     """The (valid) Patient as it is compared and kept. Raises Forbidden and Unprocessable."""
     access = context.access
@@ -86,7 +94,8 @@ def _review(stored: Stored, found: list[Candidate], transaction: Transaction, co
 
 def _join(candidate: Candidate, patient: dict[str, Any], transaction: Transaction, context: Context) -> Stored:
     party, id, today = context.access.party, candidate.stored.id, now(context)[:10]
-    new, differences = content.joined(candidate.patient, patient, party, id, today)
+    sure = candidate.verdict.grade is Grade.CERTAIN
+    new, differences = content.joined(candidate.patient, patient, party, id, today, sure)
     stored = candidate.stored
     if new != candidate.patient:
         stored = transaction.put(_ready(new, id, context), "PUT")
@@ -143,10 +152,14 @@ def amended(transaction: Transaction, ready: Prepared, current: Stored, context:
     if meta:
         resource["meta"] = meta
     new = content.amended(resource, before, context.access.party, strict)
-    if content.identity_changed(new, before):
-        with acting(transaction, index_access(context.access.party)):
+    if changed := content.identity_changes(new, before):
+        party = context.access.party
+        with acting(transaction, index_access(party)):
             found = [one for one in candidates(new, transaction, context) if one.stored.id != current.id]
             _review(current, found, transaction, context)
+        if content.others_know(before, party):
+            # The records of others stand in this file: who it is must not change under them unseen.
+            _file(demographic_review(f"Patient/{current.id}", changed, party, now(context)), transaction, context)
     return _ready(new, ready.id, context)
 
 

@@ -270,3 +270,55 @@ def test_who_is_registered_is_known_even_after_a_refusal_and_nothing_else_is(wor
     assert county("POST", "Patient", patient()).status == 200
     assert county("GET", f"Patient/{id}").status == 200
     assert "entry" not in county("GET", "Consent").json
+
+
+def test_a_client_cannot_lead_the_index_to_another_person_by_a_link(world: World) -> None:
+    """An own Patient that says it was replaced by the victim would make its matches the victim."""
+    victim = world.staff("town")("POST", "Patient", patient("李丽", OTHER)).json["id"]
+    village = world.staff("village")
+    links = [{"other": {"reference": f"Patient/{victim}"}, "type": kind} for kind in ("replaced-by", "replaces")]
+    mine = village("POST", "Patient", patient(link=links)).json
+    assert "link" not in mine
+    amended = village("PUT", f"Patient/{mine['id']}", {**patient(link=links), "id": mine["id"]})
+    assert "link" not in amended.json
+    assert village("POST", "Patient", patient()).json["id"] == mine["id"]
+    assert village("GET", f"Patient/{victim}").status == 404
+
+
+def test_persons_are_not_deleted_by_institutions(world: World) -> None:
+    town = world.staff("town")
+    id = town("POST", "Patient", patient()).json["id"]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"request": {"method": "DELETE", "url": f"Patient/{id}"}}]}  # fmt: skip
+    assert town("DELETE", f"Patient/{id}").status == 403
+    assert town("DELETE", f"Patient?_id={id}").status == 403
+    assert town("POST", "", bundle).status == 403
+    assert town("GET", f"Patient/{id}").status == 200
+
+
+def test_who_it_is_does_not_change_under_others_unseen(world: World) -> None:
+    town, county = world.staff("town"), world.staff("county")
+    id = town("POST", "Patient", patient()).json["id"]
+    county("POST", "Patient", patient())
+    assert town("PUT", f"Patient/{id}", {**patient("李丽", OTHER), "id": id}).status == 200
+    (task,) = world.tasks("demographic-review")
+    assert {item.get("valueString") for item in task["input"]} >= {"name", "identifier"}
+
+
+def test_nobody_else_asks_the_stewards(world: World) -> None:
+    coding = [{"system": "urn:yidang:task-kind", "code": "duplicate-review"}]
+    task = {"resourceType": "Task", "status": "requested", "intent": "order", "code": {"coding": coding}}
+    assert world.staff("town")("POST", "Task", task).status == 403
+
+
+def test_a_feed_that_is_not_certainly_the_person_brings_no_identity_number(world: World) -> None:
+    town, county = world.staff("town"), world.staff("county")
+    file = [{"system": HEALTH_FILE_NUMBER, "value": "99010100110100001"}]
+    home = {"address": [{"text": "和平镇东风村1号"}], "identifier": file}
+    id = town("POST", "Patient", patient(number=None, **home)).json["id"]
+    assert county("POST", "Patient", patient(number=None, local="A9", **home)).json["id"] == id
+    url = f"Patient?identifier={OUTPATIENT_NUMBER}|A9"
+    fed = county("PUT", url, patient("李丽", OTHER, local="A9", birthDate="1991-01-01"))
+    assert fed.status == 200
+    assert OTHER not in str(fed.json)
+    assert len(world.tasks("demographic-review")) == 1

@@ -16,6 +16,7 @@ from math import log2
 from fhir_server.records.matching.demographics import Agreement, Born, address, born, phone
 from fhir_server.records.matching.names import Likeness, Name, chance, equal, likeness
 from fhir_server.records.matching.person import Person
+from loaders.demo.identity import HEALTH_FILE_NUMBER
 
 
 class Grade(StrEnum):
@@ -144,9 +145,10 @@ def _scored(a: Person, b: Person, named: tuple[Likeness, Name | None]) -> Verdic
     bits += _BORN[dates]
     if a.sex and b.sex:
         bits += _SEX[a.sex != b.sex]
-    bits += _PHONE[phone(a.phones, b.phones)] + _ADDRESS[address(a.places, b.places)]
+    called, lives = phone(a.phones, b.phones), address(a.places, b.places)
+    bits += _PHONE[called] + _ADDRESS[lives]
     why = [f"name-{alike}", f"birth-date-{dates}"]
-    own = bool(a.personal & b.personal)
+    own = {system for system, _ in a.personal & b.personal}
     if own:
         bits += _PERSONAL
         why.append("personal-number")
@@ -157,7 +159,9 @@ def _scored(a: Person, b: Person, named: tuple[Likeness, Name | None]) -> Verdic
         bits += _MOTHER
     if a.order and b.order and a.order != b.order:
         bits += _ORDER_DIFFERS
-    overwhelming = own and not temporary and alike in _WRITTEN and dates is Born.EXACT
+    # File numbers are given one after the other, so one could be guessed: phone or address must agree as well.
+    proven = bool(own - {HEALTH_FILE_NUMBER}) or (bool(own) and Agreement.SAME in (called, lives))
+    overwhelming = proven and not temporary and alike in _WRITTEN and dates is Born.EXACT
     return Verdict(_grade(a, b, bits, overwhelming), bits, tuple(why))
 
 

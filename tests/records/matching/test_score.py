@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from fhir_server.records.matching.identity_numbers import INSURANCE_CARD
 from fhir_server.records.matching.person import MOTHER, Person, person_of
 from fhir_server.records.matching.score import Grade, judge
 from loaders.demo.identity import HEALTH_FILE_NUMBER, IDENTITY_NUMBER, OUTPATIENT_NUMBER, identity_number
@@ -57,8 +58,14 @@ def test_name_birth_date_phone_and_address_are_never_certain() -> None:
     assert grade(person(**HOME), person(**HOME)) is Grade.PROBABLE
 
 
-def test_a_number_of_the_persons_own_makes_full_agreement_certain() -> None:
+def test_a_file_number_can_be_guessed_and_counts_with_phone_or_address_only() -> None:
     file = [{"system": HEALTH_FILE_NUMBER, "value": "99010100110100001"}]
+    assert grade(person(identifier=file), person(identifier=file)) is Grade.PROBABLE
+    assert grade(person(identifier=file, **HOME), person(identifier=file, **HOME)) is Grade.CERTAIN
+
+
+def test_a_number_of_the_persons_own_makes_full_agreement_certain() -> None:
+    file = [{"system": INSURANCE_CARD, "value": "C00000001"}]
     assert grade(person(identifier=file), person(identifier=file)) is Grade.CERTAIN
     assert grade(person(identifier=file), person("张建果", identifier=file)) is Grade.PROBABLE
     assert grade(person(identifier=file), person(born="1980-03-20", identifier=file)) is Grade.PROBABLE
