@@ -89,6 +89,44 @@ def add(auth_file: AuthFile, client: Client, now: float | None = None) -> str:
     return secret
 
 
+def change(auth_file: AuthFile, client: Client, now: float | None = None) -> None:
+    """Register ``client`` anew: all but its kind, secret and times. Its access tokens end; refreshed ones are narrower.
+
+    Raises ValueError, saying what is wrong with it.
+    """
+    check(client)
+    fixed = ("id", "kind", "secret", "created", "revoked")
+    values = {name: _column(name, value) for name, value in asdict(client).items() if name not in fixed}
+    at = time.time() if now is None else now
+    with auth_file.write() as connection:
+        changed = connection.execute(
+            f"UPDATE clients SET {', '.join(f'{name} = ?' for name in values)}"
+            " WHERE id = ? AND kind = ? AND revoked IS NULL",
+            (*values.values(), client.id, client.kind),
+        ).rowcount
+        if not changed:
+            raise ValueError(f"there is no client '{client.id}' that could be changed")
+        _end_access(connection, client.id, at)
+
+
+def renew_secret(auth_file: AuthFile, id: str) -> str:
+    """A new secret of the client; the one before is good no more. Raises ValueError where it has none."""
+    secret = secrets.token_urlsafe(32)
+    with auth_file.write() as connection:
+        changed = connection.execute(
+            "UPDATE clients SET secret = ? WHERE id = ? AND kind = 'secret' AND revoked IS NULL", (_hashed(secret), id)
+        ).rowcount
+    if not changed:
+        raise ValueError(f"there is no client '{id}' with a secret")
+    return secret
+
+
+def _end_access(connection: sqlite3.Connection, id: str, at: float) -> None:
+    connection.execute(
+        "UPDATE tokens SET revoked = ? WHERE client = ? AND use = 'access' AND revoked IS NULL", (at, id)
+    )
+
+
 def _column(name: str, value: object) -> object:
     return json.dumps(value) if name in _LISTS else value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,16 @@ def add_parser(subparsers: Any) -> None:
         action.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the records")
         action.set_defaults(run=run, work=work)
     revoking.add_argument("id", metavar="ID")
+    changing = actions.add_parser(
+        "change",
+        help="change what a client is registered for; what is not named stays",
+        description="Its access tokens end at once; what it refreshes is within the new scope.",
+    )
+    _add_options(changing)
+    changing.add_argument("--jwks", type=Path, metavar="FILE", help="its public keys (JWK or JWK Set)")
+    changing.add_argument("--jwks-uri", metavar="URL", help="where it publishes its public keys")
+    changing.add_argument("--new-secret", action="store_true", help="make a new secret; the old one is good no more")
+    changing.set_defaults(run=run, work=_change)
     proving = actions.add_parser(
         "assertion",
         help="print a signed assertion with which a system asks for a token (for trying things out)",
@@ -45,24 +56,26 @@ def _add_parser(actions: Any) -> None:
         help="register a client",
         description="An app has redirect URIs; a system has none, belongs to an institution and has a key.",
     )
-    adding.add_argument("id", metavar="ID", help="letters, digits, . and -")
-    adding.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the records")
-    adding.add_argument("--name", required=True, help="what people are shown")
-    adding.add_argument("--scope", required=True, help="the most it may ever have, e.g. 'system/*.rs'")
+    _add_options(adding, required=True)
     proof = adding.add_mutually_exclusive_group(required=True)
     proof.add_argument("--public", action="store_true", help="an app in a browser or telephone: it keeps no secret")
     proof.add_argument("--secret", action="store_true", help="an app on a server; its secret is made and shown once")
     proof.add_argument("--jwks", type=Path, metavar="FILE", help="its public keys (JWK or JWK Set)")
     proof.add_argument("--jwks-uri", metavar="URL", default="", help="where it publishes its public keys")
     proof.add_argument("--new-key", type=Path, metavar="FILE", help="make a key and write its private part to FILE")
-    adding.add_argument("--redirect-uri", action="append", default=[], metavar="URL", help="where an app is sent codes")
-    adding.add_argument("--launch-uri", default="", metavar="URL", help="where staff open the app")
-    adding.add_argument("--institution", default="", metavar="ID", help="Organization whose client it is")
-    adding.add_argument(
-        "--purpose", action="append", default=[], metavar="CODE", help="purpose of use; the first rules"
-    )
     adding.add_argument("--introspects", action="store_true", help="it may ask about the tokens of other clients")
     adding.set_defaults(run=run, work=_add)
+
+
+def _add_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    parser.add_argument("id", metavar="ID", help="letters, digits, . and -")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the records")
+    parser.add_argument("--name", required=required, help="what people are shown")
+    parser.add_argument("--scope", required=required, help="the most it may ever have, e.g. 'system/*.rs'")
+    parser.add_argument("--redirect-uri", action="append", metavar="URL", help="where an app is sent codes")
+    parser.add_argument("--launch-uri", metavar="URL", help="where staff open the app")
+    parser.add_argument("--institution", metavar="ID", help="Organization whose client it is")
+    parser.add_argument("--purpose", action="append", metavar="CODE", help="purpose of use; the first rules")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,10 +115,10 @@ def _add(args: argparse.Namespace, auth_file: AuthFile) -> int:
         kind="public" if args.public else "secret" if args.secret else "key",
         grants=grants,
         scope=args.scope,
-        institution=args.institution,
-        purposes=tuple(args.purpose),
-        redirect_uris=tuple(args.redirect_uri),
-        launch_uri=args.launch_uri,
+        institution=args.institution or "",
+        purposes=tuple(args.purpose or ()),
+        redirect_uris=tuple(args.redirect_uri or ()),
+        launch_uri=args.launch_uri or "",
         jwks=jwks,
         jwks_uri=args.jwks_uri,
         introspects=args.introspects,
@@ -117,6 +130,30 @@ def _add(args: argparse.Namespace, auth_file: AuthFile) -> int:
     print(f"client {client.id} is registered for {client.scope}")
     if secret:
         print(f"its secret, shown only now: {secret}")
+    return 0
+
+
+def _change(args: argparse.Namespace, auth_file: AuthFile) -> int:
+    from fhir_server.auth import clients
+
+    client = clients.find(auth_file, args.id)
+    if client is None:
+        return _refuse(f"there is no client '{args.id}' that could be changed")
+    given: dict[str, Any] = {
+        "name": args.name,
+        "scope": args.scope,
+        "institution": args.institution,
+        "launch_uri": args.launch_uri,
+        "purposes": tuple(args.purpose) if args.purpose else None,
+        "redirect_uris": tuple(args.redirect_uri) if args.redirect_uri else None,
+    }
+    if args.jwks or args.jwks_uri:
+        given |= {"jwks": clients.as_jwk_set([args.jwks.read_text()]) if args.jwks else ""}
+        given |= {"jwks_uri": args.jwks_uri or ""}
+    clients.change(auth_file, replace(client, **{name: value for name, value in given.items() if value is not None}))
+    print(f"client {client.id} is changed")
+    if args.new_secret:
+        print(f"its secret, shown only now: {clients.renew_secret(auth_file, client.id)}")
     return 0
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fhir_server.auth import clients
 from fhir_server.errors import Unauthorized
-from tests.auth.protocol import World
+from tests.auth.protocol import APP, World
 
 
 def test_a_refresh_token_gives_a_new_pair(world: World) -> None:
@@ -44,8 +46,9 @@ def test_a_refresh_may_ask_for_less_and_never_for_more(world: World) -> None:
 
 def test_what_the_client_is_no_longer_registered_for_is_not_renewed(world: World) -> None:
     first = world.tokens(scope="patient/*.rs offline_access")
-    with world.auth_file.write() as connection:
-        connection.execute("UPDATE clients SET scope = 'patient/Observation.rs offline_access' WHERE id = 'app'")
+    clients.change(world.auth_file, replace(APP, scope="patient/Observation.rs offline_access"))
+    with pytest.raises(Unauthorized):
+        world.requester(first["access_token"])
     assert world.refresh(first["refresh_token"]).json()["scope"] == "patient/Observation.rs offline_access"
 
 

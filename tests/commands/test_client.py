@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_a_client_is_revoked(tmp_path: Path, yidang: Yidang, capsys: pytest.Capt
     capsys.readouterr()
     yidang("client", "list", "--data", tmp_path)
     assert "revoked" in capsys.readouterr().out
+
+
+def test_a_client_is_changed_and_what_is_not_named_stays(tmp_path: Path, yidang: Yidang) -> None:
+    yidang("client", "add", "lab", "--data", tmp_path, *SYSTEM, "--new-key", tmp_path / "lab.jwk")
+    before = client_in(tmp_path, "lab")
+    assert yidang("client", "change", "lab", "--data", tmp_path, "--scope", "system/Observation.rs") == 0
+    after = client_in(tmp_path, "lab")
+    assert before is not None
+    assert after == replace(before, scope="system/Observation.rs")
+    assert yidang("client", "change", "lab", "--data", tmp_path, "--scope", "user/*.rs") == 1
+    assert yidang("client", "change", "lab", "--data", tmp_path, "--purpose", "BTG") == 1
+    assert yidang("client", "change", "nobody", "--data", tmp_path, "--scope", "system/*.rs") == 1
+    assert client_in(tmp_path, "lab") == after
+
+
+def test_a_new_secret_replaces_the_old_one(tmp_path: Path, yidang: Yidang, capsys: pytest.CaptureFixture[str]) -> None:
+    app = ("--name", "App", "--scope", "openid", "--redirect-uri", "https://app.example/back", "--secret")
+    yidang("client", "add", "app", "--data", tmp_path, *app)
+    old = capsys.readouterr().out.split("shown only now: ")[1].strip()
+    assert yidang("client", "change", "app", "--data", tmp_path, "--new-secret") == 0
+    new = capsys.readouterr().out.split("shown only now: ")[1].strip()
+    client = client_in(tmp_path, "app")
+    assert client is not None
+    assert (client.is_secret(old), client.is_secret(new)) == (False, True)
 
 
 @pytest.mark.parametrize(
