@@ -49,10 +49,22 @@ def sensitivity_of(resource: Resource) -> Sensitivity:
     """What special protection ``resource`` needs: from its security labels, and from its codes and words."""
     # What is nobody's (a drug in the catalogue, a clinic's timetable) has no content to protect.
     bits = 0 if CLASS_OF_TYPE.get(resource["resourceType"]) is RecordClass.SHARED else _content_bits(resource)
+    if resource["resourceType"] == "Consent":
+        bits |= _consent_bits(resource.get("provision") or {})
     meta = resource.get("meta")
     if meta is not None and "security" in meta:
         bits = _with_labels(bits, meta["security"])
     return as_sensitivity(bits) if bits else NO_SENSITIVITY
+
+
+def _consent_bits(provision: Resource) -> int:
+    """What a Consent names is what it lets a reader guess: it is protected as the items that it is about."""
+    bits = 0
+    for label in provision.get("securityLabel", ()):
+        bits |= _with_labels(0, [label]) & ~_NOPAT
+    for nested in provision.get("provision", ()):
+        bits |= _consent_bits(nested)
+    return bits
 
 
 def _with_labels(bits: int, labels: list[Resource]) -> int:

@@ -180,3 +180,12 @@ def test_what_is_about_another_resource_has_its_labels() -> None:
     )
     assert label_source({"resourceType": "Binary", "securityContext": {"reference": "Patient/p"}}) == "Patient/p"
     assert label_source(observation()) == ""
+
+
+def test_a_consent_is_protected_as_what_it_names() -> None:
+    def label(code: str) -> dict[str, Any]:
+        return {"securityLabel": [{"system": ACT, "code": code}]}
+
+    provision = {"type": "permit", "provision": [{"type": "deny", **label("HIV")}, {"type": "deny", **label("NOPAT")}]}
+    assert sensitivity_of({"resourceType": "Consent", "provision": provision}) == Sensitivity.HIV
+    assert sensitivity_of({"resourceType": "Consent", "provision": {"type": "permit"}}) == Sensitivity(0)

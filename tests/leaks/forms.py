@@ -95,6 +95,11 @@ def consent(
     }
 
 
+def named(part: Part) -> frozenset[str]:
+    """The sensitivities that a provision and those within name."""
+    return frozenset(part.names).union(*(named(inner) for inner in part.parts))
+
+
 def provision(part: Part) -> Resource:
     made: Resource = {"type": "permit" if part.permit else "deny"}
     if part.valid:

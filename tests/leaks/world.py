@@ -19,7 +19,7 @@ from fhir_server.store.prepare import prepare
 from fhir_server.store.sqlite import SqliteStore
 from profiles.definitions import load
 from tests.leaks import grounds, people, records
-from tests.leaks.forms import Part, consent, micros, rules
+from tests.leaks.forms import Part, consent, micros, named, rules
 from tests.leaks.oracle import SEVERAL, Facts, Row, Rule
 from tests.leaks.records import Resource, labelled, to
 
@@ -87,7 +87,8 @@ class Writer:
         by = more.pop("by", f"Patient/{patient}")
         made = consent(id, patient, part, given, **more)
         meant = rules(id, patient, part, given) if made["status"] == "active" else []
-        self.steps.append(Step(made, by, patient, "consent", date=made["dateTime"], rules=tuple(meant)))
+        names = named(part) - {"NOPAT"}  # whoever reads what it names can guess what there is
+        self.steps.append(Step(made, by, patient, "consent", names, made["dateTime"], rules=tuple(meant)))
 
     def rule(self, resource: Resource, by: str, person: str, cls: str, date: str | None, *meant: Rule) -> None:
         """Another resource that gives access: what it is, and what it means."""
