@@ -116,7 +116,7 @@ def _start(settings: Settings) -> Started:
         return store.wards(person)
 
     log = AuditLog(auditor, store, wards)
-    served = replace(context.routes, apart={"AuditEvent": log.handlers()})
+    served = replace(context.routes, apart={"AuditEvent": log.apart()})
     watched = replace(context, store=WatchedStore(store), routes=served)
     admission = Admission(tokens, context.validator)
     return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))

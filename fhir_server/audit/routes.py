@@ -17,11 +17,10 @@ from fhir_server.audit.chain import Broken
 from fhir_server.audit.current import Auditor
 from fhir_server.audit.event import NOBODY, Event, Part, encode, parts
 from fhir_server.audit.exchange import CURRENT, call_it, concerns
-from fhir_server.audit.search import Answer, Parameters, Reading, Wanted, place_of, reading, search
+from fhir_server.audit.search import PARAMETERS, Answer, Parameters, Reading, Wanted, place_of, reading, search
 from fhir_server.context import Context
 from fhir_server.errors import (
     Forbidden,
-    MethodNotAllowed,
     NotFound,
     TooCostly,
     Unprocessable,
@@ -29,6 +28,7 @@ from fhir_server.errors import (
 from fhir_server.http.body import parsed_body
 from fhir_server.http.exchange import Handler, Request, Response
 from fhir_server.http.prefer import lenient
+from fhir_server.http.routes import Apart
 from fhir_server.interactions.listing import bundle, link_url, now, outcome_entry
 from fhir_server.search.times import interval_reader
 from fhir_server.store.protocol import Store
@@ -58,9 +58,12 @@ class AuditLog:
         self._everything = Access.everything("names in the audit log")
         self._names: dict[str, str] = {}  # of one page
 
-    def handlers(self) -> Mapping[tuple[str, str], Handler]:
-        """By method and shape of the path: what serves AuditEvent instead of the record's own interactions."""
-        served: dict[tuple[str, str], Handler] = {
+    def apart(self) -> Apart:
+        """What serves AuditEvent instead of the record's own interactions; there is no way to change the log."""
+        return Apart(self._handlers(), PARAMETERS)
+
+    def _handlers(self) -> Mapping[tuple[str, str], Handler]:
+        return {
             ("GET", "{type}/{id}"): self.read,
             ("GET", "{type}/{id}/_history/{version}"): self.read,
             ("GET", "{type}"): self.search,
@@ -69,18 +72,6 @@ class AuditLog:
             ("GET", "{type}/{id}/{compartment}"): self.compartment,
             ("POST", "{type}/{id}/{compartment}/_search"): self.compartment,
         }
-        for method, shape in (
-            ("PUT", "{type}/{id}"),
-            ("PATCH", "{type}/{id}"),
-            ("DELETE", "{type}/{id}"),
-            ("PUT", "{type}"),
-            ("PATCH", "{type}"),
-            ("DELETE", "{type}"),
-            ("GET", "{type}/_history"),
-            ("GET", "{type}/{id}/_history"),
-        ):
-            served[(method, shape)] = self.refuse
-        return served
 
     async def read(self, request: Request, context: Context) -> Response:
         """``GET [base]/AuditEvent/[id]``: 200, or 404 when there is none that may be read."""
@@ -219,12 +210,6 @@ class AuditLog:
         id = part_id(seq, parts(event)[0].number)
         location = f"{request.base_url}/{TYPE}/{id}/_history/1"
         return Response(201, headers=[("Location", location), ("ETag", 'W/"1"')])
-
-    async def refuse(self, request: Request, context: Context) -> Response:
-        """Every other interaction: the log is not changed, and its entries have no further versions."""
-        if request.method == "GET":
-            raise MethodNotAllowed("The entries of the audit log have one version each and no history")
-        raise MethodNotAllowed("The audit log is neither changed nor deleted from")
 
 
 def _patients_in(resource: Mapping[str, Any]) -> list[str]:

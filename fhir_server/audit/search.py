@@ -22,6 +22,9 @@ from fhir_server.search.times import Reader
 READS_ALL = frozenset({"auditor"})
 READS_INSTITUTION = frozenset({"privacy-officer"})
 _JUDGED_MOST = 20_000  # entries that one search looks into
+PARAMETERS = frozenset(
+    {"_id", "_lastUpdated", "action", "agent", "agent-role", "date", "entity", "outcome", "patient", "subtype", "type"}
+)  # of FHIR; purpose is ours
 _SHAPE = frozenset({"_format", "_pretty", "_total", "_summary", "_count", "_sort", "_cursor"})
 
 Test = Callable[[Event, Part], bool]
@@ -120,11 +123,6 @@ class Parameters:
             "date": self._date,
             "_lastUpdated": self._date,
         }
-
-    @property
-    def names(self) -> list[str]:
-        """The parameters that there are."""
-        return list(self._readers)
 
     def read(self, pairs: Pairs, lenient: bool) -> Wanted:
         """What the pairs ask. Raises BadRequest for what cannot be understood, or is unknown unless ``lenient``."""

@@ -59,6 +59,17 @@ class Operation:
         return at[level] and (not self.types or type in self.types)
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What serves a resource type instead of the table's handlers (AuditEvent), and nothing else does.
+
+    ``handlers``: by method and shape. ``parameters``: those by which it is searched.
+    """
+
+    handlers: Mapping[tuple[str, str], Handler]
+    parameters: frozenset[str]
+
+
 @dataclass(slots=True)
 class Routes:
     """The table; ``find`` tells which handler a request goes to and fills in what its path says."""
@@ -66,8 +77,7 @@ class Routes:
     resource_types: frozenset[str]
     routes: tuple[Route, ...]
     operations: tuple[Operation, ...]
-    # By resource type, then method and shape: what serves that type instead of the table (AuditEvent).
-    apart: Mapping[str, Mapping[tuple[str, str], Handler]] = field(default_factory=dict)
+    apart: Mapping[str, Apart] = field(default_factory=dict)  # by resource type
     _by_shape: dict[str, dict[str, Route]] = field(init=False)
     _by_code: dict[str, list[Operation]] = field(init=False)
 
@@ -85,7 +95,9 @@ class Routes:
         if request.operation and shape.endswith("$"):
             found = self._operations(request, shape)
             return ["GET", "HEAD", "POST"] if any(o.get for o in found) else ["POST"]
-        methods = self._by_shape.get(shape, {})
+        methods: Iterable[str] = self._by_shape.get(shape, {})
+        if (apart := self.apart.get(request.operation or request.type)) is not None:
+            methods = [method for method in methods if (method, shape) in apart.handlers]
         return [m for method in methods for m in ((method, "HEAD") if method == "GET" else (method,))]
 
     def described(self, request: Request) -> str:
@@ -115,10 +127,17 @@ class Routes:
         route = methods.get(method)
         if route is None:
             raise MethodNotAllowed(f"{request.method} is not offered at '{shape or '/'}'")
-        if self.apart and (own := self.apart.get(request.operation or request.type)) is not None:
-            handler = own.get((method, shape))
-            return route if handler is None else replace(route, handler=handler)
+        if self.apart and (apart := self.apart.get(request.operation or request.type)) is not None:
+            handler = apart.handlers.get((method, shape))
+            if handler is None:
+                raise MethodNotAllowed(f"{request.method} is not offered at '{shape}' for {request.type}")
+            return replace(route, handler=handler)
         return route
+
+    def names(self, type: str = "") -> set[str]:
+        """The names of the interactions that are offered, at all or for one type."""
+        apart = self.apart.get(type)
+        return {r.name for r in self.routes if apart is None or (r.method, r.shape) in apart.handlers}
 
     def _operations(self, request: Request, shape: str) -> list[Operation]:
         level = "version" if request.version else "instance" if request.id else "type" if request.type else "system"

@@ -95,7 +95,9 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
     types = sorted(context.definitions.resource_types)
     offered = _Offered(context.extractor)
     params = {name: _searchable(context.extractor.indexed(name), offered) for name in types}
-    names = {route.name for route in context.routes.routes}
+    for name, apart in context.routes.apart.items():
+        params[name] = {code: param for code, param in params[name].items() if code in apart.parameters}
+    names = context.routes.names()
     return {
         "resourceType": "CapabilityStatement",
         "id": "yidang",
@@ -117,7 +119,7 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
             {
                 "mode": "server",
                 "security": _security(context, base_url),
-                "resource": [_resource(name, params, offered, names, context) for name in types],
+                "resource": [_resource(name, params, offered, context) for name in types],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS if code in _offered(names)],
                 "searchParam": _common(params, offered),
                 "operation": _operations(context.routes, "system", ""),
@@ -171,7 +173,8 @@ def _searchable(params: Mapping[str, Indexed], offered: _Offered) -> dict[str, I
     return {code: params[code] for code in sorted(params) if code[0] != "_" or offered.takes(params[code])}
 
 
-def _resource(name: str, params: _Params, offered: _Offered, names: set[str], context: Context) -> dict[str, Any]:
+def _resource(name: str, params: _Params, offered: _Offered, context: Context) -> dict[str, Any]:
+    names, apart = context.routes.names(name), name in context.routes.apart
     conditional_delete = "multiple" if context.settings.delete_max > 1 else "single"
     if "conditional-delete" not in names:
         conditional_delete = "not-supported"
@@ -179,23 +182,24 @@ def _resource(name: str, params: _Params, offered: _Offered, names: set[str], co
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         "interaction": [{"code": code} for code in _RESOURCE_INTERACTIONS if code in names],
-        "versioning": "versioned-update",
+        "versioning": "versioned-update" if "update" in names else "versioned",
         "readHistory": "vread" in names,
         "updateCreate": "update" in names,
-        "conditionalCreate": "create" in names,
-        "conditionalRead": "full-support" if "read" in names else "not-supported",
+        "conditionalCreate": "create" in names and not apart,
+        "conditionalRead": "full-support" if "read" in names and not apart else "not-supported",
         "conditionalUpdate": "conditional-update" in names,
         "conditionalDelete": conditional_delete,
         "referencePolicy": ["literal", "logical", "enforced" if context.settings.referential_integrity else "local"],
-        "searchInclude": [
-            "*",
-            *(f"{name}:{code}" for code, p in sorted(params[name].items()) if p.kind == "reference"),
-        ],
-        "searchRevInclude": _pointing_to(name, params),
+        "searchInclude": [] if apart else ["*", *_pointing_from(name, params)],
+        "searchRevInclude": [] if apart else _pointing_to(name, params),
         "searchParam": [_parameter(p, offered) for p in params[name].values()],
     }
     found["operation"] = _operations(context.routes, "", name)
     return {key: value for key, value in found.items() if value != []}
+
+
+def _pointing_from(name: str, params: _Params) -> list[str]:
+    return [f"{name}:{code}" for code, param in sorted(params[name].items()) if param.kind == "reference"]
 
 
 def _pointing_to(name: str, params: _Params) -> list[str]:

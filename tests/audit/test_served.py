@@ -277,6 +277,16 @@ def test_the_log_is_not_changed_by_anybody(county: County, method: str) -> None:
     assert county.ask(AUDITOR, "GET", f"AuditEvent/{event['id']}").json == event
 
 
+def test_the_capability_statement_tells_what_the_log_offers(county: County) -> None:
+    statement = county.ask(None, "GET", "metadata").json
+    (log,) = [one for one in statement["rest"][0]["resource"] if one["type"] == "AuditEvent"]
+    assert {one["code"] for one in log["interaction"]} == {"read", "vread", "search-type", "create"}
+    assert not log["updateCreate"]
+    for one in log["searchParam"]:
+        value = {"date": "ge2026-01-01", "_lastUpdated": "ge2026-01-01", "outcome": "0"}.get(one["name"], "x")
+        assert county.ask(AUDITOR, "GET", f"AuditEvent?{one['name']}={value}").status == 200, one["name"]
+
+
 def test_a_system_adds_an_event_of_its_own(county: County) -> None:
     event = {
         "resourceType": "AuditEvent",
