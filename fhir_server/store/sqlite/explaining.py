@@ -29,12 +29,6 @@ _WIDTH = 17
 UNKNOWN = "?"  # a resource that rules name and that was never stored
 
 
-def reached(access: Access) -> Sql:
-    """The rows that the requester's role reaches, whatever opens them (as ``Gate.granted`` has it)."""
-    classes, sensitivity = int(access.through), int(access.through_sensitivity)
-    return Sql(f"(r.class&{classes} AND r.sensitivity&~{sensitivity}=0)")
-
-
 class Explaining:
     """Explains on one connection; used by one thread at a time. ``reference`` names a lasting number (Type/id)."""
 
@@ -51,7 +45,7 @@ class Explaining:
         gate = self._gate(access, "r")
         scope = self._holds(rid, gate.scope(), access)
         grounds = [name for name in BRANCHES if self._holds(rid, gate.branch(name), access)]
-        within = self._holds(rid, reached(access), access)
+        within = self._holds(rid, gate.within(), access)
         rules, withheld = self._rules(rid, patient, gate) if within else ((), ())
         kinds = [rule.grant.kind for rule in rules]
         if not scope:
