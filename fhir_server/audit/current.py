@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,7 @@ class Auditor:
         self._anchored_at = clock()
         self._ident = os.urandom(8)
         self._numbers = itertools.count(1)
+        self._refusals: deque[tuple[Exchange, int]] = deque()
         self._refused = (0, 0, 0)  # second, written in it, counted only
         self._drain: Drain | None = None
         self._stopping = threading.Event()
@@ -149,14 +151,29 @@ class Auditor:
                 return None  # told in full by the entry of the commit
         if status == 401:
             return self._unauthorized(exchange)
-        denied = None
+        denied = "" if status == 403 else None
         if status in (403, 404) and self.hidden is not None and len(request.segments) > 1:
-            denied = self.hidden(request.segments[0], request.segments[1], exchange.access)
-        if status == 403 and denied is None:
-            denied = ""
+            self._refusals.append((exchange, status))
         if stored is not None and not exchange.written and stored not in exchange.seen:
             exchange.seen.append(stored)
         return shown(exchange, status, self._mask, self._kinds_of, denied)
+
+    def _judge_refusals(self) -> None:
+        """Add for each refusal of something that is there an entry that concerns the person whose file it is in.
+
+        Looked up after the answer, as the time that this takes would tell what is there and what is not.
+        """
+        while True:
+            try:
+                exchange, status = self._refusals.popleft()
+            except IndexError:
+                return
+            type, id = exchange.request.segments[:2]
+            patient = None
+            if self.hidden is not None and type[:1].isupper():
+                patient = self.hidden(type, id, exchange.access if status == 404 else None)
+            if patient or (patient == "" and status == 404):
+                self.record_now(shown(exchange, status, self._mask, None, patient))
 
     def _kinds_of(self, access: Access, patient: str) -> tuple[str, ...]:
         """``granted``, remembered for a second: the same people ask for the same file again and again."""
@@ -270,6 +287,7 @@ class Auditor:
         """Bring outbox and index up, so that what was answered can be found. Raises Broken."""
         if self._drain is not None:
             self._drain.step()
+        self._judge_refusals()
         self.index.catch_up()
 
     def close(self) -> None:
@@ -278,6 +296,7 @@ class Auditor:
         if self._keeper is not None:
             self._keeper.join()
         with suppress(Exception):
+            self._judge_refusals()
             if self._drain is not None:
                 self._drain.step()
                 self._drain.close()
@@ -293,6 +312,7 @@ class Auditor:
             try:
                 if self._drain is not None:
                     self._drain.step()
+                self._judge_refusals()
                 tail = self.trail.tail
                 if tail[0] == seen or tail[0] - self.index.last() > _BACKLOG:
                     self.index.catch_up(_INDEX_STEP)

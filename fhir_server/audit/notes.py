@@ -136,9 +136,10 @@ def shown(exchange: Exchange, status: int, mask: Mask, granted: Granted | None, 
     action = kind_of(code).action
     patients = exchange.patients + concerned(request)
     detail = request.segments[-1] if code == "operation" else ""
+    if status in (403, 404):
+        patients = [denied] if denied else []  # what the path names may not be there
     if denied is not None:
         code, action, detail = "denied", "E", code
-        patients += [denied] if denied else []
     gathered = Gathered(patients)
     bases = exchange.bases
     query = asked(request, mask) if code != "read" else ""

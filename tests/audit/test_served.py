@@ -142,6 +142,24 @@ def test_a_request_for_what_does_not_exist_concerns_nobody(county: County) -> No
     assert references(event) == []
 
 
+@pytest.mark.parametrize("path", ["Nonsense/x", "nonsense/x", "Observation/x/nonsense", "Observation/x/_history/9"])
+def test_a_path_that_leads_nowhere_is_on_record_and_concerns_nobody(county: County, path: str) -> None:
+    answer = county.ask(CHEN, "GET", path, headers={"x-request-id": f"nowhere {path}".replace(" ", "/")})
+    assert answer.status in (400, 404)
+    events = county.log(AUDITOR, "agent=Practitioner/chen&outcome=4&_count=1000")
+    mine = [e for e in events if f"nowhere/{path}" in json.dumps(e)]
+    assert len(mine) == 1
+    assert references(mine[0]) == []
+
+
+def test_a_write_to_what_is_not_ones_own_is_told_to_the_person(county: County) -> None:
+    id = county.observation(county.zhang, "county")
+    body = county.ask(WANG, "GET", f"Observation/{id}").json
+    assert county.ask(system("township"), "PUT", f"Observation/{id}", body).status in (403, 404)
+    event = county.log(resident(county.zhang), "agent=Organization/township&type=110113")[0]
+    assert "访问被拒绝" in event["text"]["div"]
+
+
 def test_a_request_without_token_is_on_record(county: County) -> None:
     assert county.ask(None, "GET", f"Patient/{county.zhang}").status == 401
     event = county.log(AUDITOR, "type=110113&subtype=AuthZ-Role")[0]
