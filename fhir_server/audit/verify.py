@@ -92,7 +92,7 @@ def _walk(folder: Path, verdict: Verdict) -> Iterator[Entry]:
                 verdict.problems.append(f"the segment before {first} does not say that the chain goes on")
             walk = Walk(descriptor, head, thorough=False)
             yield from walk
-            with _nobody_writing(folder):
+            with nobody_writing(folder):
                 walk = Walk(descriptor, head, walk.offset, walk.seq, walk.hash)
                 yield from walk
             seq, hash, ended = walk.seq, walk.hash, walk.ended
@@ -110,7 +110,7 @@ def _walk(folder: Path, verdict: Verdict) -> Iterator[Entry]:
 
 
 @contextmanager
-def _nobody_writing(folder: Path) -> Iterator[None]:
+def nobody_writing(folder: Path) -> Iterator[None]:
     """While a server appends, its last entry may be half there; not while this holds the lock."""
     try:
         lock = os.open(folder / "chain.lock", os.O_RDONLY)

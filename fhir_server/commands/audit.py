@@ -31,6 +31,8 @@ def add_parser(subparsers: Any) -> None:
     export = _action(actions, "export", _export, "write the entries as AuditEvents, one a line (NDJSON)")
     export.add_argument("--since", metavar="DATE", help="only entries at or after this date")
     export.add_argument("--patient", metavar="ID", help="only what concerns this Patient")
+    copying = _action(actions, "copy", _copy, "bring a copy of the chain up to date, for other media")
+    copying.add_argument("target", type=Path, metavar="FOLDER", help="the copy, made if it is not there")
     prune = _action(actions, "prune", _prune, "remove what is older than the retention; the chain stays verifiable")
     prune.add_argument("--years", type=int, default=10, help="how many years are kept (default 10, at least 3)")
 
@@ -131,6 +133,22 @@ def _export(args: argparse.Namespace) -> int:
     for line in lines(folder, since, args.patient or ""):
         sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
+    return 0
+
+
+def _copy(args: argparse.Namespace) -> int:
+    from fhir_server.audit.chain import Broken
+    from fhir_server.audit.copying import copy
+
+    folder = _folder(args)
+    if folder is None:
+        return 1
+    try:
+        seq, hash = copy(folder, args.target)
+    except (Broken, OSError) as error:
+        print(f"yidang audit: {error}", file=sys.stderr)
+        return 1
+    print(f"{args.target}: entries up to {seq}:{hash.hex()}")
     return 0
 
 

@@ -83,6 +83,38 @@ def test_prune_keeps_what_is_young_and_refuses_less_than_three_years(
     assert main(["audit", "prune", "--data", str(data), "--years", "1"]) == 1
 
 
+def test_a_copy_grows_with_the_chain_and_verifies(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "elsewhere" / "audit"
+    assert main(["audit", "copy", "--data", str(data), str(target)]) == 0
+    trail = Trail(data / "audit", segment_bytes=1500)
+    for number in range(20):
+        trail.append_now([encode(make_event(number))])
+        if number % 5 == 0:
+            assert main(["audit", "copy", "--data", str(data), str(target)]) == 0
+    assert main(["audit", "copy", "--data", str(data), str(target)]) == 0
+    trail.close()
+    capsys.readouterr()
+    assert main(["audit", "head", "--data", str(data)]) == main(["audit", "head", "--data", str(target.parent)]) == 0
+    one, other = capsys.readouterr().out.split()
+    assert one == other
+    assert main(["audit", "verify", "--data", str(target.parent)]) == 0
+
+
+def test_a_copy_of_another_chain_is_not_overwritten(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "elsewhere"
+    other = Trail(target)
+    other.append_now([encode(make_event(3, patients=("li",)))])
+    other.close()
+    before = segment_path(target, 1).read_bytes()
+    assert main(["audit", "copy", "--data", str(data), str(target)]) == 1
+    assert "not a copy of this chain" in capsys.readouterr().err
+    assert segment_path(target, 1).read_bytes() == before
+
+
 @pytest.mark.parametrize("action", ["verify", "head", "export", "prune"])
 def test_a_folder_without_chain_is_said_so(tmp_path: Path, action: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", action, "--data", str(tmp_path)]) == 1
