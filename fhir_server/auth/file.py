@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ CREATE TABLE keys(
 CREATE TABLE accounts(
   id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('staff', 'resident')), name TEXT NOT NULL DEFAULT '',
   subject TEXT NOT NULL, password TEXT NOT NULL DEFAULT '', totp BLOB, totp_step INTEGER NOT NULL DEFAULT 0,
-  failures INTEGER NOT NULL DEFAULT 0, locked_until REAL NOT NULL DEFAULT 0,
   active INTEGER NOT NULL DEFAULT 1, must_change INTEGER NOT NULL DEFAULT 0,
   created REAL NOT NULL, changed REAL NOT NULL, expires REAL
 ) WITHOUT ROWID;
@@ -152,10 +151,48 @@ class AuthFile:
             found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
             return found
 
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to ``target``, which must not exist; nobody but its owner reads it.
+
+        Raises FileExistsError.
+        """
+        target.touch(mode=0o600, exist_ok=False)
+        with (
+            closing(sqlite3.connect(self.path, timeout=_BUSY_SECONDS)) as source,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def restore(copy: Path, folder: Path) -> None:
+    """Put a copy made by ``backup`` in place of the file of ``folder``, which nobody may have open.
+
+    Whoever was signed in when it was made signs in again: what was ended since would come to life otherwise.
+    Raises ValueError or sqlite3.DatabaseError where it is no sound copy.
+    """
+    arriving = folder / f"{NAME}.restoring"
+    arriving.unlink(missing_ok=True)
+    arriving.touch(mode=0o600)
+    try:
+        arriving.write_bytes(copy.read_bytes())
+        with closing(sqlite3.connect(arriving, isolation_level=None)) as connection:
+            if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                raise ValueError(f"{copy} is damaged")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
+                raise ValueError(f"{copy} has another layout than this version reads")
+            for table in ("tokens", "sessions", "codes", "launches", "flows"):
+                connection.execute(f"DELETE FROM {table}")
+        for leftover in ("-wal", "-shm"):
+            (folder / (NAME + leftover)).unlink(missing_ok=True)
+        arriving.replace(folder / NAME)
+    finally:
+        arriving.unlink(missing_ok=True)
 
 
 def connect(path: Path) -> sqlite3.Connection:

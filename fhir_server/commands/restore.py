@@ -27,10 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Restore. Returns the exit status."""
     import sqlite3
 
+    from fhir_server.auth.file import restore as restore_accounts
+    from fhir_server.commands.backup import accounts_beside
     from fhir_server.secrets import MasterKey
 
     try:
         restore(args.file, args.data, force=args.force)
+        if (accounts := accounts_beside(args.file)).is_file():
+            restore_accounts(accounts, args.data)
     except (OSError, ValueError, sqlite3.DatabaseError) as error:
         print(f"yidang restore: {error}", file=sys.stderr)
         return 1
