@@ -91,6 +91,7 @@ class SqliteStore:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / FILE
+        self.path.touch(mode=0o600, exist_ok=True)  # SQLite gives the files beside it the same rights
         self.extractor = extractor
         self._clock = clock
         self._keep = int(keep_seconds * 1_000_000)
