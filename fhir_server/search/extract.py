@@ -329,12 +329,14 @@ def _mark(type_: str, resource: dict[str, Any], out: Rows) -> None:
 
 def _conceal(out: Rows, shield: Shield) -> None:
     """Hash identity numbers wherever they stand; no name is as long as one, so few texts are looked at."""
-    for place, (key, system, code) in enumerate(out.tok):
-        if len(code) >= SHORTEST and holds_number(code):
-            out.tok[place] = (key, system, shield.code("", code))
-    for place, (key, normalised, exact) in enumerate(out.str):
-        if len(normalised) >= SHORTEST and holds_number(normalised):
-            out.str[place] = (key, masked(normalised), masked(exact))
+    found = [place for place, row in enumerate(out.tok) if len(row[2]) >= SHORTEST and holds_number(row[2])]
+    for place in found:
+        key, system, code = out.tok[place]
+        out.tok[place] = (key, system, shield.code("", code))
+    found = [place for place, row in enumerate(out.str) if len(row[1]) >= SHORTEST and holds_number(row[1])]
+    for place in found:
+        key, normalised, exact = out.str[place]
+        out.str[place] = (key, masked(normalised), masked(exact))
     for place, (number, table, row) in enumerate(out.elements):
         if table == "tok" and len(row[2]) >= SHORTEST and holds_number(row[2]):
             out.elements[place] = (number, table, (row[0], row[1], shield.code("", row[2])))

@@ -66,15 +66,18 @@ def address(server: Running) -> str:
 def test_the_server_speaks_https(start_server: Callable[..., Running], pem: Path) -> None:
     server = start_server("--open", "--tls-cert", str(pem))
     assert server.url.startswith("https://")
-    with httpx.Client(verify=trusting(pem)) as client:
+    with httpx.Client(verify=trusting(pem), timeout=60) as client:
         answer = client.post(f"{address(server)}/Patient", json={"resourceType": "Patient"})
         assert answer.status_code == 201 and answer.headers["location"].startswith("https://localhost:")
         read = client.get(f"{address(server)}/Patient/{answer.json()['id']}")
         for got in (answer, read, client.get(f"{address(server)}/Patient/none")):
             assert got.headers["strict-transport-security"] == "max-age=31536000"
-    with pytest.raises(httpx.ConnectError), httpx.Client(verify=trusting(pem, ssl.TLSVersion.TLSv1_1)) as old:
+    with (
+        pytest.raises(httpx.ConnectError),
+        httpx.Client(verify=trusting(pem, ssl.TLSVersion.TLSv1_1), timeout=60) as old,
+    ):
         old.get(address(server))
-    with httpx.Client(verify=trusting(pem, ssl.TLSVersion.TLSv1_2)) as client:
+    with httpx.Client(verify=trusting(pem, ssl.TLSVersion.TLSv1_2), timeout=60) as client:
         assert client.get(f"{address(server)}/metadata").status_code == 200
 
 
@@ -83,10 +86,10 @@ def test_clients_show_a_certificate_of_the_named_authority(
 ) -> None:
     known, unknown = certificate(tmp_path / "known.pem", "emr"), certificate(tmp_path / "unknown.pem", "other")
     server = start_server("--open", "--tls-cert", str(pem), "--tls-client-ca", str(known))
-    with httpx.Client(verify=trusting(pem, own=known)) as client:
+    with httpx.Client(verify=trusting(pem, own=known), timeout=60) as client:
         assert client.get(f"{address(server)}/metadata").status_code == 200
     for own in (None, unknown):
-        with pytest.raises(httpx.TransportError), httpx.Client(verify=trusting(pem, own=own)) as client:
+        with pytest.raises(httpx.TransportError), httpx.Client(verify=trusting(pem, own=own), timeout=60) as client:
             client.get(f"{address(server)}/metadata")
 
 

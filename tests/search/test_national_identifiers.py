@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fhir_server.interactions.match import matches
-from fhir_server.records.matching.identity_numbers import NATIONAL_SYSTEMS
+from fhir_server.records.matching.identity_numbers import BY_SYSTEM
 from fhir_server.search.extract import Extractor
 from fhir_server.search.national import is_national, masked, normal
 from fhir_server.search.parse import parse
@@ -176,6 +176,6 @@ def test_ordinary_numbers_stay_as_they_are() -> None:
 
 
 def test_every_system_of_the_person_index_is_hashed() -> None:
-    assert all(is_national(system) for system in NATIONAL_SYSTEMS)
+    assert all(is_national(system) for system in BY_SYSTEM)
     assert not is_national("urn:oid:2.16.156.10011.1.11")
     assert normal("１１０１０５ 19491231002x") == NUMBER
