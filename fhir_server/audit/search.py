@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ PARAMETERS = frozenset(
     {"_id", "_lastUpdated", "action", "agent", "agent-role", "date", "entity", "outcome", "patient", "subtype", "type"}
 )  # of FHIR; purpose is ours
 _SHAPE = frozenset({"_format", "_pretty", "_total", "_summary", "_count", "_sort", "_cursor"})
+
+_PLACE = re.compile(r"([1-9]\d{0,17})-(0|[1-9]\d{0,8})", re.ASCII)
 
 Test = Callable[[Event, Part], bool]
 
@@ -257,10 +260,8 @@ _RANGES: dict[str, tuple[str, tuple[int, ...]]] = {
 
 def place_of(id: str) -> tuple[int, int] | None:
     """Entry and part of an AuditEvent's id, or None for what is none."""
-    seq, dash, number = id.partition("-")
-    if dash and seq.isdecimal() and number.isdecimal() and len(seq) < 19 and len(number) < 10:
-        return int(seq), int(number)
-    return None
+    match = _PLACE.fullmatch(id)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _relative(reference: str) -> str:
