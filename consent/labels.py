@@ -42,6 +42,14 @@ _BACKBONE_ELEMENTS = (
     " prediction activity event protocolApplied context addresses procedure condition supportingInfo"
 )
 _BACKBONE = frozenset(_BACKBONE_ELEMENTS.split())
+# Elements whose concepts say what a resource is about; the rest is not looked at.
+_TELLING_ELEMENTS = (
+    "category code codedDiagnosis complication conclusionCode contained courseOfTherapyType description followUp"
+    " indication itemCodeableConcept manifestation medicationCodeableConcept medicationReference orderDetail"
+    " outcome problem productCodeableConcept reasonCode reasonReference serviceType substance targetDisease topic type"
+    " usedCode vaccineCode valueCodeableConcept valueReference focus"
+)
+_TELLING = _BACKBONE | frozenset(_TELLING_ELEMENTS.split())
 _DISPLAYED = frozenset({"medicationReference", "reasonReference", "valueReference", "focus"})
 
 
@@ -84,14 +92,15 @@ def _with_labels(bits: int, labels: list[Resource]) -> int:
 def _content_bits(resource: Resource) -> int:
     bits = 0
     for key, value in resource.items():
-        kind = value.__class__
-        if kind is dict:
-            if "coding" in value or ("text" in value and key != "text"):
+        if key not in _TELLING:
+            continue
+        if value.__class__ is list:
+            bits |= _list_bits(key, value)
+        elif value.__class__ is dict:
+            if "coding" in value or "text" in value:
                 bits |= concept_bits(value)
             elif key in _DISPLAYED and "display" in value:
                 bits |= words_bits(value["display"])
-        elif kind is list:
-            bits |= _list_bits(key, value)
     if resource.get("resourceType") in _GENETIC_TYPES:
         bits |= _GENETIC
     return bits
@@ -102,7 +111,7 @@ def _list_bits(key: str, values: list[Any]) -> int:
     for value in values:
         if value.__class__ is not dict:
             return bits
-        if "coding" in value or ("text" in value and key not in ("note", "name", "address")):
+        if "coding" in value or "text" in value:
             bits |= concept_bits(value)
         elif key in _DISPLAYED and "display" in value:
             bits |= words_bits(value["display"])

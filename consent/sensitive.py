@@ -1,7 +1,7 @@
 """Codes and words that need special protection: one coding or concept → the Sensitivity bits that it means.
 
 The table is data/sensitivity.json. Chinese extended ICD-10 codes (``B20.x00x001``) are opaque strings here;
-only their beginning is compared. Codes of systems not in the table are judged by their words.
+only their beginning is compared. Words are compared as well: hospitals' own codes are in no table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _load() -> tuple[dict[str, str], dict[str, dict[str, int]], dict[str, dict[s
         entry = table.get(name, {})
         exact[name] = _bits(entry.get("codes", {}))
         prefixes[name] = _bits(entry.get("prefixes", {})) | dict.fromkeys(entry.get("exempt", ()), 0)
-    words = {word.upper(): bit for word, bit in _bits(table["words"]).items()}
+    exempt = table["words"].pop("exempt")
+    words = {word.upper(): bit for word, bit in _bits(table["words"]).items()} | dict.fromkeys(exempt, 0)
     return table["systems"], exact, prefixes, words
 
 
@@ -51,17 +52,16 @@ def words_bits(text: str) -> int:
     return found
 
 
-@lru_cache(maxsize=65536)
 def code_bits(system: str, code: str) -> int:
-    """The sensitivities of one code; -1 where the table does not know its system."""
+    """The sensitivities of one code, none where the table does not know its system."""
     name = _SYSTEMS.get(system)
     if name is None:
         # ICD codes often come without a system, or with a hospital's own name for it.
         if system and "icd" not in system.lower():
-            return -1
+            return 0
         name = "icd10"
         if not re.match(r"[A-Z][0-9][0-9A-Z]", code):
-            return -1
+            return 0
     found = _EXACT[name].get(code, 0)
     prefixes = _PREFIXES[name]
     if prefixes:
@@ -72,19 +72,24 @@ def code_bits(system: str, code: str) -> int:
     return found
 
 
+@lru_cache(maxsize=65536)
+def _coding_bits(system: str | None, code: str | None, display: str | None) -> int:
+    found = code_bits(system or "", code or "")
+    return found | words_bits(display) if display else found
+
+
 def concept_bits(concept: Mapping[str, Any]) -> int:
-    """The sensitivities of a CodeableConcept: of its codes, and of its words where no code is known."""
-    found, known = 0, False
-    for coding in concept.get("coding", ()):
-        bits = code_bits(coding.get("system", ""), coding.get("code", ""))
-        if bits >= 0:
-            known = True
-            found |= bits
-        elif "display" in coding:
-            found |= words_bits(coding["display"])
-    if not known:
-        text = concept.get("text")
-        if text.__class__ is str:
+    """The sensitivities of a CodeableConcept: of its codes and of its words."""
+    found = 0
+    display = None
+    if "coding" in concept:
+        for coding in concept["coding"]:
+            get = coding.get
+            display = get("display")
+            found |= _coding_bits(get("system"), get("code"), display)
+    if "text" in concept:
+        text = concept["text"]
+        if text != display and text.__class__ is str:
             found |= words_bits(text)
     return found
 

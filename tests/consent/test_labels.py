@@ -189,3 +189,25 @@ def test_a_consent_is_protected_as_what_it_names() -> None:
     provision = {"type": "permit", "provision": [{"type": "deny", **label("HIV")}, {"type": "deny", **label("NOPAT")}]}
     assert sensitivity_of({"resourceType": "Consent", "provision": provision}) == Sensitivity.HIV
     assert sensitivity_of({"resourceType": "Consent", "provision": {"type": "permit"}}) == Sensitivity(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("慢性病管理", Sensitivity(0)),
+        ("双相气道正压通气", Sensitivity(0)),
+        ("ST segment depression", Sensitivity(0)),
+        ("病人流行病学调查", Sensitivity(0)),
+        ("结核分枝杆菌耐药基因检测", Sensitivity(0)),
+        ("乙型肝炎病毒基因检测", Sensitivity(0)),
+        ("HBA1基因检测", Sensitivity.GENETIC),
+        ("人类免疫缺陷病毒抗体", Sensitivity.HIV),
+        ("快速血浆反应素试验(RPR)", Sensitivity.STD),
+        ("双相情感障碍", Sensitivity.MENTAL),
+        ("无痛人流", Sensitivity.REPRODUCTION),
+    ],
+)
+def test_words_mean_what_they_mean_in_their_place(text: str, expected: Sensitivity) -> None:
+    assert sensitivity_of({"resourceType": "Condition", "code": {"text": text}}) == expected
+    local = {"coding": [{"system": "urn:hospital:items", "code": "1", "display": text}]}
+    assert sensitivity_of(observation(code=local)) == expected
