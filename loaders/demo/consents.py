@@ -192,6 +192,13 @@ def institution(draft: Draft, **how: Any) -> None:
     )
 
 
+def department(draft: Draft) -> None:
+    """Some classes to the alliance, and everything to one department of the county hospital."""
+    record_class(draft)
+    text = f"同意{draft.hospital.name}精神心理科查阅本人档案（敏感信息除外）"
+    _consent(draft, "institution", _permit(draft, f"{_org(draft.hospital)}-mind"), text)
+
+
 def care_team(draft: Draft) -> None:
     """To the family-doctor team; to the township hospital where there is none."""
     team = team_id(draft)
@@ -312,7 +319,7 @@ _FIRST: dict[int, Callable[[Draft], None]] = {
     8: record_class,
     10: sensitive,
     11: refusal_of_protected,
-    12: record_class,
+    12: department,
     13: data_period,
     14: document,
     15: withdrawn,
@@ -333,6 +340,7 @@ _DRAWN: tuple[tuple[Callable[[Draft], None], float], ...] = (
     (data_period, 5),
     (document, 3),
     (sharing_except, 3),
+    (department, 1),
     (refusal, 3),
     (refusal_but_one, 2),
     (refusal_of_protected, 1),

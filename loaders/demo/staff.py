@@ -90,6 +90,8 @@ def posts(institution: str, level: str) -> Iterator[Post]:
         yield Post(f"{institution}-{word}", institution, department, roles, title)
 
 
+# Departments whose physicians act for the department, not for the hospital as a whole.
+_APART = frozenset({"infection", "mind"})
 # Physicians of the hospital who also sit in a township (派驻医师): id, where.
 POSTED: tuple[tuple[str, str], ...] = (
     ("county-hospital-doctor-15", "township-1"),
@@ -131,13 +133,18 @@ def _role(id: str, post: Post, institution: str, roles: tuple[str, ...]) -> Reso
     return found
 
 
+def _organization(post: Post) -> str:
+    apart = post.department in _APART and post.roles == ("physician",)
+    return f"{post.institution}-{post.department}" if apart else post.institution
+
+
 def resources(seed: int, places: list[tuple[str, str]]) -> list[Resource]:
     """Practitioners and PractitionerRoles of the institutions (id, level), each kind in their order."""
     random = Random(f"{seed}:county")
     people = [post for id, level in places for post in posts(id, level)]
     found = [_practitioner(random, serial, post) for serial, post in enumerate(people, 1)]
     by_id = {post.id: post for post in people}
-    found += [_role(f"{post.id}-role", post, post.institution, post.roles) for post in people]
+    found += [_role(f"{post.id}-role", post, _organization(post), post.roles) for post in people]
     found += [
         _role(f"{id}-at-{where}", by_id[id], where, by_id[id].roles)
         for id, where in POSTED

@@ -118,10 +118,35 @@ def test_staff_get_their_tokens_with_password_and_code(demo: Demo):
     assert status == 200 and json.loads(body)["total"] > 0
 
 
-def test_a_wrong_name_is_told_without_a_token(demo: Demo):
+def test_somebody_without_account_gets_no_token(demo: Demo):
     command = [*YIDANG.split(), "token", "--demo", str(demo.file), "--resident", "resident-000004"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert done.returncode == 1 and not done.stdout and "nobody" not in done.stderr
+    assert done.returncode == 1 and not done.stdout and "no account" in done.stderr
+
+
+def test_a_guardian_reads_the_wards_file_and_disease_control_what_was_reported(demo: Demo):
+    token = f".venv/bin/yidang token --demo {demo.file}"
+
+    def look(path: str, who: str) -> str:
+        return f"curl '{PRINTED}/fhir/{path}' -H \"Authorization: Bearer ${who}\""
+
+    found = demo.run(
+        [
+            f"WARD=$({token} --resident resident-000001 --patient resident-000004)",
+            look("Observation?patient=resident-000004&_summary=count", "WARD"),
+            f"CDC=$({token} --staff county-cdc-epidemiology-1)",
+            look("Condition?patient=resident-000010", "CDC"),
+            look("Encounter?patient=resident-000010&_summary=count", "CDC"),
+            f"MIND=$({token} --staff county-hospital-doctor-11)",
+            look("Condition?patient=resident-000012&_summary=count", "MIND"),
+        ]
+    )
+    ward, reported, visits, department = (judged(found[n]) for n in (1, 3, 4, 6))
+    assert ward[0] == 200 and json.loads(ward[1])["total"] > 0
+    codes = {e["resource"]["code"]["coding"][0]["code"] for e in json.loads(reported[1])["entry"]}
+    assert codes == {"B24", "A53.0"}
+    assert json.loads(visits[1])["total"] == 0
+    assert json.loads(department[1])["total"] > 0
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "docs/architecture.md", "docs/decisions/README.md"])

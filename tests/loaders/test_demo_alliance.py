@@ -72,7 +72,8 @@ def test_every_role_works_at_the_county_hospital():
     roles = {
         coding["code"]
         for r in county_resources(1)
-        if r["resourceType"] == "PractitionerRole" and r["organization"]["reference"] == "Organization/county-hospital"
+        if r["resourceType"] == "PractitionerRole"
+        and r["organization"]["reference"].startswith("Organization/county-hospital")
         for concept in r["code"]
         for coding in concept["coding"]
         if coding["system"] == ROLE
@@ -310,7 +311,8 @@ ALLIANCE, TOWNSHIP = "Organization/alliance", "Organization/township-1"
                     ALLIANCE,
                     RecordClass.IDENTITY | RecordClass.LABORATORY | RecordClass.IMAGING | RecordClass.ECG,
                     NO_SENSITIVITY,
-                )
+                ),
+                (True, "Organization/county-hospital-mind", CLINICAL, NO_SENSITIVITY),
             },
         ),
         (15, set()),
