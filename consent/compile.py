@@ -25,6 +25,7 @@ from consent.vocabulary import (
     GUARDIAN_PERSON,
     LEGAL_BASIS,
     RECORD_CLASS,
+    STEWARDSHIP,
     TASK_KIND,
     TEAM_KIND,
     Purpose,
@@ -167,8 +168,9 @@ def _service_request(resource: Resource, facts: Facts) -> Iterator[Grant]:
 
 def _task(resource: Resource, facts: Facts) -> Iterator[Grant]:
     patient = _patient(resource.get("for"))
-    reserved = {c["code"] for c in _codings(resource.get("code")) if c.get("system") == TASK_KIND} & RESERVED
-    if not patient:
+    kinds = {c.get("code", "") for c in _codings(resource.get("code")) if c.get("system") == TASK_KIND}
+    reserved = kinds & RESERVED
+    if not patient or kinds & STEWARDSHIP:  # a question to the stewards opens nothing
         return
     if reserved:
         if facts.trusted and len(reserved) == 1:

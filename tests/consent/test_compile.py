@@ -136,6 +136,10 @@ def test_a_task_opens_its_focus_and_inputs_to_its_owner_while_it_is_open() -> No
         assert grants_of(task(status=status), facts()) == []
 
 
+def test_a_question_to_the_stewards_opens_nothing() -> None:
+    assert grants_of(task("duplicate-review"), facts(trusted=True)) == []
+
+
 @pytest.mark.parametrize("kind", ["break-glass-review", "minor-access-approval", "statutory-report"])
 def test_reserved_tasks_count_only_from_the_server(kind: str) -> None:
     resource = task(kind, status="accepted")
