@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from fhir_server import commands
 
@@ -30,12 +31,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         status: int = args.run(args)
+        if status == 0:
+            status = _told(args, list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
         print("yidang: interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 1
     return status
+
+
+def _told(args: argparse.Namespace, words: list[str]) -> int:
+    """Put what was done on record, where the data have an audit trail. Returns the exit status."""
+    if not isinstance(getattr(args, "data", None), Path) or not words:
+        return 0
+    from fhir_server.audit.local import tell
+
+    try:
+        tell(args.data, words[0], words)
+    except Exception as error:
+        print(f"yidang: done, but it could not be put on record: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import pytest
 
 from fhir_server.audit.chain import segment_path
 from fhir_server.audit.event import encode
+from fhir_server.audit.local import tell
 from fhir_server.audit.trail import Trail
+from fhir_server.audit.verify import verify
 from fhir_server.cli import main
 from tests.audit.samples import make_event
 
@@ -97,8 +99,8 @@ def test_a_copy_grows_with_the_chain_and_verifies(
     trail.close()
     capsys.readouterr()
     assert main(["audit", "head", "--data", str(data)]) == main(["audit", "head", "--data", str(target.parent)]) == 0
-    one, other = capsys.readouterr().out.split()
-    assert one == other
+    chain, copied = (int(line.partition(":")[0]) for line in capsys.readouterr().out.split())
+    assert chain == copied + 1  # the copying is on record itself
     assert main(["audit", "verify", "--data", str(target.parent)]) == 0
 
 
@@ -119,3 +121,38 @@ def test_a_copy_of_another_chain_is_not_overwritten(
 def test_a_folder_without_chain_is_said_so(tmp_path: Path, action: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", action, "--data", str(tmp_path)]) == 1
     assert "no audit chain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["reindex", "--data"], "local", "yidang reindex ("),
+        (["audit", "export", "--data"], "export", "yidang audit export ("),
+        (["client", "list", "--data"], None, ""),
+        (["audit", "head", "--data"], None, ""),
+    ],
+)
+def test_a_local_command_is_on_record_where_there_is_a_trail(
+    tmp_path: Path, words: list[str], code: str | None, told: str
+) -> None:
+    from consent import Access
+    from fhir_server import app
+    from fhir_server.audit.export import lines
+    from fhir_server.settings import Settings
+
+    app.open_context(Settings(data=tmp_path), Access.everything("test")).store.close()
+    trail = Trail(tmp_path / "audit")
+    trail.append_now([encode(make_event())])
+    trail.close()
+    assert main([*words, str(tmp_path)]) == 0
+    events = [json.loads(line) for line in lines(tmp_path / "audit")]
+    if code is None:
+        assert len(events) == 1
+    else:
+        assert told in json.dumps(events[1])
+        assert verify(tmp_path / "audit").problems == []
+
+
+def test_a_local_command_makes_no_trail_where_there_is_none(tmp_path: Path) -> None:
+    tell(tmp_path, "load", ["load", "--data", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
