@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from profiles.definitions import Definitions
 
 READS = frozenset({"GET", "HEAD"})
-_READING = frozenset({"_search", "$validate", "$everything", "$meta"})  # what POST may call and yet changes nothing
+# What POST may call and yet changes nothing.
+_READING = frozenset({"_search", "$validate", "$everything", "$meta", "$match", "$ihe-pix"})
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
 _HEADERS = {
     "ifNoneMatch": "if-none-match",

@@ -16,6 +16,7 @@ import pytest
 
 from consent import Scope
 from consent.check import check
+from consent.vocabulary import GUARDIAN_PERSON
 from fhir_server.records.health_code import read_code
 from fhir_server.records.signed_code import Expired, Forged, Signer, checked
 from tests.audit.county import County, resident, staff, system
@@ -224,3 +225,37 @@ def test_of_two_processes_that_scan_one_code_at_once_one_wins(county: County) ->
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [201, 409]
+
+
+def test_a_guardian_shows_the_code_of_a_ward(county: County) -> None:
+    child = county.create(
+        system("county"), {"resourceType": "Patient", "name": [{"text": "张小宝"}], "birthDate": "2020-05-01"}
+    )
+    county.observation(child)
+    guardian = {"url": GUARDIAN_PERSON, "valueReference": {"reference": f"Patient/{county.zhang}"}}
+    relation = {"resourceType": "RelatedPerson", "active": True, "patient": {"reference": f"Patient/{child}"}}
+    county.create(system("county"), {**relation, "extension": [guardian]})
+    shown = show(county, county.zhang, f"?patient={child}")
+    assert shown["health_code"] != show(county, county.zhang)["health_code"]
+    answer = scan(county, shown["code"])
+    assert (answer.status, answer.json["patient"]) == (201, child)
+    assert sees(county, child)
+    assert not sees(county, county.zhang)
+    consent = county.ask(DOCTOR, "GET", answer.json["consent"]).json
+    assert consent["performer"] == [{"reference": f"Patient/{county.zhang}"}]
+
+
+def test_the_code_of_a_merged_person_opens_the_one_that_was_kept(county: County) -> None:
+    county.observation(county.zhang)
+    code = show(county, county.li)["code"]
+    parameters = [
+        {"name": f"{side}-patient", "valueReference": {"reference": f"Patient/{id}"}}
+        for side, id in (("source", county.li), ("target", county.zhang))
+    ]
+    steward = staff("s", "county", "steward", "HOPERAT")
+    merged = county.ask(steward, "POST", "Patient/$merge", {"resourceType": "Parameters", "parameter": parameters})
+    assert merged.status == 200, merged.body
+    assert scan(county, code).json["patient"] == county.zhang
+    assert sees(county, county.zhang)
+    kept = show(county, county.li)["health_code"]
+    assert kept == show(county, county.zhang)["health_code"]

@@ -133,3 +133,13 @@ def test_matching_changes_nothing(world: World) -> None:
     match(everything, patient())
     assert everything("GET", "Patient?_summary=count").json["total"] == 0
     assert everything("GET", "Patient/$match").status == 405
+
+
+def test_match_may_stand_in_a_transaction_and_a_batch(world: World) -> None:
+    everything = world.everything()
+    id = everything("POST", "Patient", patient()).json["id"]
+    entry = {"request": {"method": "POST", "url": "Patient/$match"}, "resource": patient()}
+    for kind in ("batch", "transaction"):
+        answer = everything("POST", "", {"resourceType": "Bundle", "type": kind, "entry": [entry]})
+        assert answer.status == 200, answer.json
+        assert graded(Answer(200, answer.json["entry"][0]["resource"], {})) == [(id, "certain")]
