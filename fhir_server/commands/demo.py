@@ -131,6 +131,9 @@ def _tour(base: str, out: Path, seed: int) -> str:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from fhir_server.commands import serve
+    from fhir_server.cli import parser
 
-    return serve.run(argparse.Namespace(host=args.host, port=args.port, data=args.data, workers=1, open=False))
+    words = ["serve", "--host", args.host, "--port", str(args.port), "--data", str(args.data)]
+    serving = parser().parse_args(words)
+    status: int = serving.run(serving)
+    return status

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from joserfc.jwk import ECKey
 
@@ -195,3 +199,21 @@ def test_files_beside_the_alliance_become_the_county_hospitals(tmp_path: Path, y
     assert yidang("demo", "--data", tmp_path / "d", "--residents", 1, "--quiet", beside) == 0
     guest = next(stored for stored in versions(tmp_path / "d") if stored.id == "guest")
     assert guest.custodian == "Organization/county-hospital"
+
+
+def test_it_serves_what_it_built(tmp_path: Path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "fhir_server.cli", "demo", "--data", str(tmp_path / "d"), "--residents", "1"]
+    with subprocess.Popen([*command, "--port", str(port), "--serve"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert any(line.startswith("serving ") for line in process.stdout)
+            base = told(tmp_path / "d")["base"]
+            found = httpx.get(f"{base}/.well-known/smart-configuration", timeout=60).json()
+            assert found["token_endpoint"].startswith(f"http://127.0.0.1:{port}/")
+            assert httpx.get(f"{base}/Patient", timeout=60).status_code == 401
+        finally:
+            process.terminate()
+    assert process.returncode == 0
