@@ -68,7 +68,7 @@ class Kept:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._standing = -1
-        self._known: dict[tuple[object, ...], tuple[Sql, int, tuple[Scope, ...]]] = {}
+        self._known: dict[tuple[object, ...], tuple[Sql, int, int, tuple[Scope, ...]]] = {}
         self._openness: dict[tuple[Grantees, int, int], Openness] = {}
 
     def find(self, access: Access, letter: str) -> Sql | None:
@@ -80,8 +80,8 @@ class Kept:
         found = self._known.get(_key(access, letter))
         if found is None:
             return None
-        condition, until, scopes = found
-        return condition if access.now < until and scopes == access.scopes and not access.conditions else None
+        condition, since, until, scopes = found
+        return condition if since <= access.now < until and scopes == access.scopes and not access.conditions else None
 
     def openness(self, grantees: Grantees, purpose: int, through: int) -> Openness:
         """What is open to these grantees, kept up from count to count."""
@@ -99,7 +99,7 @@ class Kept:
         if not access.conditions:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            self._known[_key(access, letter)] = (condition, until, access.scopes)
+            self._known[_key(access, letter)] = (condition, access.now, until, access.scopes)
 
 
 def _key(access: Access, letter: str) -> tuple[object, ...]:

@@ -47,7 +47,7 @@ class Openness:
         grantees = ",".join(map(str, (0, *named, *self._since)))
         self._rules = _RULES.replace("{purpose}", str(purpose)).replace("{grantees}", grantees)
         self._through = through
-        self._seen = 0
+        self._seen = self._now = 0
         self._masks: dict[int, tuple[int, int]] = {}  # by resident: classes that are open, that need a closer look
         self._due: list[tuple[int, int]] = []  # when (µs) a resident's rules change by themselves
         self._blobs: dict[int, bytes] = {}
@@ -71,6 +71,12 @@ class Openness:
         newest = run("SELECT coalesce(max(n), 0) FROM ruled").fetchone()[0]
         size = run("SELECT value FROM state WHERE name='lid'").fetchone()[0]
         stale: set[int] = set()
+        if now < self._now:  # the clock was set back: what time has changed is no longer so
+            self._size = -1
+            self._masks.clear()
+            self._due.clear()
+            self._blobs.clear()
+        self._now = now
         if self._size < 0:
             self._judge(run(self._rules.replace("{where}", "1")), now)
         elif newest > self._seen:

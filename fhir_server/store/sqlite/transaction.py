@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from consent import Access
+from consent.compile import GRANTING
 from consent.labels import label_source
 from consent.vocabulary import RecordClass
 from consent.writing import refused
@@ -18,7 +19,7 @@ from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
 from fhir_server.store.sqlite import merging, postings, registry
-from fhir_server.store.sqlite.access import Gate, at
+from fhir_server.store.sqlite.access import BRANCHES, Gate, at
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.filing import Filing, Place
@@ -32,6 +33,7 @@ from profiles.lossless import parse
 
 _INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _MOST_LIDS = 200_000
+_LETTING = GRANTING - {"Patient"}  # what lets others into a file
 Mark = tuple[int, int, frozenset[str], int]
 Find = Callable[[str, Query, int, Access], Sequence[Stored]]
 MakeGate = Callable[[Access, str], Gate]
@@ -194,6 +196,7 @@ class SqliteTransaction:
         if restricted:
             self._may_file(prepared, place, before)
         self._grant(prepared.resource, lid, place)
+        self._follow(prepared.resource, lid, place)
         return self._wrote(prepared.type, prepared.id, version, method, text, place)
 
     def delete(self, type: str, id: str) -> Stored | None:
@@ -305,6 +308,9 @@ class SqliteTransaction:
             self._may_write_in_file(prepared.type, place.pat)
         elif not access.party:
             raise Forbidden("Nobody is named in whose name this is written")
+        elif prepared.type in _LETTING and place.pat > 0 and not self._knows(place.pat):
+            # Who may write what gives access could otherwise let itself into any file by naming it.
+            raise Forbidden(f"You write {prepared.type} only about persons whom your institution knows")
         if not access.plainly(letter, prepared.type):
             self.flush()
             if not self._holds(self.rid, self._gate(access, letter).scope()):
@@ -312,6 +318,13 @@ class SqliteTransaction:
         objection = refused(access, resource, None)
         if objection is not None:
             raise Forbidden(objection)
+
+    def _knows(self, pat: int) -> bool:
+        """Whether the requester may see who this person is: registered there, by a consent, request, or code."""
+        gate = self._gate(self.access, "r")
+        opened = disjunction([*(gate.branch(name) for name in BRANCHES), gate.granted()])
+        row = self._connection.execute(f"SELECT rid FROM res WHERE lid=? AND till={ALIVE}", (pat,)).fetchone()
+        return row is not None and self._holds(row[0], opened)
 
     def _may_write_in_file(self, type_: str, pat: int) -> None:
         """A resident writes some types in the own file and in those of wards."""
@@ -335,19 +348,37 @@ class SqliteTransaction:
 
     def _relabel(self, lid: int, before: Place, place: Place) -> None:
         """What is protected now is protected in its earlier versions too."""
-        if before.sensitivity | place.sensitivity == before.sensitivity and before.record_class == place.record_class:
-            return
+        if before.sensitivity | place.sensitivity != before.sensitivity or before.record_class != place.record_class:
+            change = Sql("sensitivity=sensitivity|?, class=?", (place.sensitivity, place.record_class))
+            self._file_anew(lid, change, self.rid)
+
+    def _follow(self, resource: dict[str, Any], lid: int, place: Place) -> None:
+        """What takes its protection from another resource keeps to it; whatever takes it from this one, to this."""
+        run, source = self._connection.execute, label_source(resource)
+        if source:
+            run("DELETE FROM follows WHERE lid=?", (lid,))
+            run("INSERT INTO follows VALUES(?,?)", (self._lid_of_reference(source), lid))
+        self._lead_followers(lid, place, frozenset({lid}))
+
+    def _lead_followers(self, lid: int, place: Place, passed: frozenset[int]) -> None:
+        found = self._connection.execute("SELECT lid FROM follows WHERE src=?", (lid,)).fetchall()
+        for follower in {one for (one,) in found} - passed:
+            change = Sql(
+                "sensitivity=sensitivity|?, class=?, pat=CASE pat WHEN 0 THEN ? ELSE pat END",
+                (place.sensitivity, place.record_class, place.pat),
+            )
+            self._file_anew(follower, change, ALIVE)
+            self._lead_followers(follower, place, passed | {follower})
+
+    def _file_anew(self, lid: int, change: Sql, before: int) -> None:
+        """Change the access columns of the versions below the sequence ``before``, and of their index rows."""
         self.flush()
-        run = self._connection.execute
-        indexed = "SELECT d.rid FROM dead d CROSS JOIN res r ON r.rid=d.rid WHERE r.lid=?"
-        rids = [rid for (rid,) in run(indexed, (lid,))]
-        filed = (self._extractor, self.names, self._bodies)
+        run, filed = self._connection.execute, (self._extractor, self.names, self._bodies)
+        indexed = f"(till={ALIVE} OR EXISTS(SELECT 1 FROM dead z WHERE z.rid=res.rid)) AND body IS NOT NULL"
+        rids = [rid for (rid,) in run(f"SELECT rid FROM res WHERE lid=? AND rid<? AND {indexed}", (lid, before))]
         for rid in rids:
             postings.remove_rows(self._connection, file_rows_of(self._connection, rid, *filed))
-        run(
-            "UPDATE res SET sensitivity=sensitivity|?, class=? WHERE lid=? AND rid<?",
-            (place.sensitivity, place.record_class, lid, self.rid),
-        )
+        run(f"UPDATE res SET {change.text} WHERE lid=? AND rid<?", (*change.args, lid, before))
         for rid in rids:
             postings.file_rows(self._connection, file_rows_of(self._connection, rid, *filed))
 
