@@ -1,4 +1,4 @@
-"""The PKCS#11 script of docs/security.md guards a master key in a token (SoftHSM); skipped where the tools are missing."""
+"""The PKCS#11 script of docs/security.md guards a master key in a token (SoftHSM); skipped without the tools."""
 
 from __future__ import annotations
 

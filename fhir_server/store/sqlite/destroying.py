@@ -71,6 +71,7 @@ def erase(connection: sqlite3.Connection, names: Names, bodies: Bodies, extracto
             postings.remove_rows(connection, file_rows_of(connection, rid, extractor, names, bodies))
             text.forget(connection, rid, t, bodies.unpack(body, rid))
         connection.execute("DELETE FROM dead WHERE rid=?", (rid,))
+        connection.execute("INSERT INTO ruled(pat) SELECT DISTINCT pat FROM grants WHERE src=?", (lid,))
         connection.execute("DELETE FROM grants WHERE src=?", (lid,))
         connection.execute("DELETE FROM member WHERE src=?", (lid,))
         connection.execute("UPDATE res SET body=NULL, method=?, sk=?, present=0 WHERE rid=?", (DESTROYED, UNDATED, rid))
@@ -87,7 +88,9 @@ def hand_over(connection: sqlite3.Connection, bodies: Bodies, rids: list[int], n
 def end(connection: sqlite3.Connection, group: list[int]) -> None:
     """Destroy the keys, and what access knew of the person."""
     places = marks(len(group))
-    connection.execute(f"DELETE FROM grants WHERE pat IN ({places}) OR grantee IN ({places})", (*group, *group))
+    concerned = f"FROM grants WHERE pat IN ({places}) OR grantee IN ({places})"
+    connection.execute(f"INSERT INTO ruled(pat) SELECT DISTINCT pat {concerned}", (*group, *group))
+    connection.execute(f"DELETE {concerned}", (*group, *group))
     connection.execute(f"DELETE FROM person WHERE pat IN ({places})", group)
     connection.execute(f"UPDATE dek SET state='destroyed', wrapped=NULL WHERE owner IN ({places})", group)
     connection.execute("UPDATE state SET value=value+1 WHERE name='standing'")
