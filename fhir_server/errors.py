@@ -98,6 +98,12 @@ class Unprocessable(FhirError):
     status, code = 422, "processing"
 
 
+class TooManyRequests(FhirError):
+    """429: asked too often; it may be tried again later."""
+
+    status, code = 429, "throttled"
+
+
 class NotSupported(FhirError):
     """501: understood, and not offered here."""
 

@@ -30,6 +30,7 @@ class Settings:
     ``handling``: what becomes of unknown search parameters without a Prefer header (strict, lenient).
     ``identity_numbers``: what becomes of an institution's Patient with a malformed identity number (strict: 422,
     lenient: kept as it is, and never taken for sure).
+    ``matches_per_minute``: how often one requester may ask ``$match`` (of each server process).
     ``cors_origin``: the Access-Control-Allow-Origin sent ('' sends none).
     ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
     ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
@@ -64,6 +65,7 @@ class Settings:
     referential_integrity: bool = False
     handling: str = "strict"
     identity_numbers: str = "strict"
+    matches_per_minute: int = 60
     cors_origin: str = "*"
     compress_from: int = 1400
     thread_from: int = 64 * 1024

@@ -363,7 +363,7 @@ class Application:
             response.headers.append(("WWW-Authenticate", _challenge(error, request)))
         elif response.status == 415 and request.method == "PATCH":
             response.headers.append(_ACCEPT_PATCH)
-        elif response.status == 503:
+        elif response.status in (429, 503):
             response.headers.append(("Retry-After", "1"))
         return response
 
