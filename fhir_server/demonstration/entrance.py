@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fhir_server.auth import accounts, clients
-from fhir_server.auth.accounts import AccountError
 from fhir_server.auth.clients import CODE, CREDENTIALS, REFRESH, Client
 from fhir_server.auth.file import AuthFile
 from fhir_server.demonstration import secrets_of
@@ -196,6 +195,3 @@ class Doorkeeper:
 def institution_entries() -> list[Entry]:
     """The institutions for the file."""
     return [{"id": p.id, "name": p.name, "level": p.level} for p in (*institutions(), *offices())]
-
-
-__all__ = ["WARNING", "AccountError", "Doorkeeper", "all_clients", "has_account", "institution_entries"]

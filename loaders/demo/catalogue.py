@@ -135,7 +135,6 @@ MORE_PANELS: tuple[tuple[str, str, tuple[Measure, ...]], ...] = (
     ),
 )
 C_REACTIVE = _measure("1988-5", "C反应蛋白", "mg/L", 1, 0.5, 10)
-WAIST = Measure("8280-0", "腰围", "cm", 0, (70, 90), (65, 85))
 BODY_MASS = _measure("39156-5", "体质指数", "kg/m2", 1, 18.5, 24.0)
 VIRAL_LOAD = _measure("20447-9", "HIV-1病毒载量", "{copies}/mL", 0, 0, 50)
 CD4 = _measure("24467-3", "CD4+T淋巴细胞计数", "/uL", 0, 404, 1612)

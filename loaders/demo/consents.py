@@ -78,7 +78,7 @@ def _recipients(*references: str) -> list[Resource]:
     return [{"role": role, "reference": {"reference": reference}} for reference in references]
 
 
-def _permit(draft: Draft, *recipients: str, **rest: Any) -> Resource:
+def _permit(*recipients: str, **rest: Any) -> Resource:
     purposes = [{"system": PURPOSE if p in OWN_PURPOSES else ACT_REASON, "code": p} for p in _PURPOSES]
     return {
         "type": "permit",
@@ -172,14 +172,14 @@ def _org(place: Institution) -> str:
 
 def sharing(draft: Draft, **how: Any) -> None:
     """Everything that is not specially protected, to all members of the alliance."""
-    _consent(draft, "sharing", _permit(draft, _ALL), "同意医共体各成员单位查阅本人档案（敏感信息除外）", **how)
+    _consent(draft, "sharing", _permit(_ALL), "同意医共体各成员单位查阅本人档案（敏感信息除外）", **how)
 
 
 def sharing_except(draft: Draft) -> None:
     """As ``sharing``, but not to one clinic."""
     other = draft.clinic
     exception = {"type": "deny", "actor": _recipients(_org(other))}
-    provision = {**_permit(draft, _ALL), "provision": [exception]}
+    provision = {**_permit(_ALL), "provision": [exception]}
     _consent(draft, "sharing", provision, f"同意医共体各成员单位查阅本人档案，但{other.name}除外")
 
 
@@ -187,16 +187,14 @@ def institution(draft: Draft, **how: Any) -> None:
     """To the county hospital and the township's, by name."""
     places = (draft.hospital, draft.township)
     names = "、".join(p.name for p in places)
-    _consent(
-        draft, "institution", _permit(draft, *map(_org, places)), f"同意{names}查阅本人档案（敏感信息除外）", **how
-    )
+    _consent(draft, "institution", _permit(*map(_org, places)), f"同意{names}查阅本人档案（敏感信息除外）", **how)
 
 
 def department(draft: Draft) -> None:
     """Some classes to the alliance, and everything to one department of the county hospital."""
     record_class(draft)
     text = f"同意{draft.hospital.name}精神心理科查阅本人档案（敏感信息除外）"
-    _consent(draft, "institution", _permit(draft, f"{_org(draft.hospital)}-mind"), text)
+    _consent(draft, "institution", _permit(f"{_org(draft.hospital)}-mind"), text)
 
 
 def care_team(draft: Draft) -> None:
@@ -205,7 +203,7 @@ def care_team(draft: Draft) -> None:
     if not team:
         institution(draft)
         return
-    _consent(draft, "care-team", _permit(draft, team), "同意本人的家庭医生团队查阅各机构的档案（敏感信息除外）")
+    _consent(draft, "care-team", _permit(team), "同意本人的家庭医生团队查阅各机构的档案（敏感信息除外）")
 
 
 def record_class(draft: Draft) -> None:
@@ -217,7 +215,7 @@ def record_class(draft: Draft) -> None:
     )
     codes = sets[draft.person.number % len(sets)]
     names = "、".join(_CLASSES[code] for code in codes)
-    provision = _permit(draft, _ALL, **{"class": _classes(*codes)})
+    provision = _permit(_ALL, **{"class": _classes(*codes)})
     _consent(draft, "record-class", provision, f"同意医共体各成员单位查阅本人的{names}记录")
 
 
@@ -237,7 +235,7 @@ def sensitive(draft: Draft) -> None:
     labels = _own_labels(draft)
     if labels:
         names = "、".join(_LABELS[label] for label in labels)
-        provision = _permit(draft, _org(draft.township), securityLabel=_labels(*labels))
+        provision = _permit(_org(draft.township), securityLabel=_labels(*labels))
         text = f"单独同意{draft.township.name}查阅本人的敏感信息：{names}"
         _consent(draft, "sensitive", provision, text)
 
@@ -245,7 +243,7 @@ def sensitive(draft: Draft) -> None:
 def data_period(draft: Draft) -> None:
     """What is from the last years, to the alliance."""
     start = TODAY - timedelta(days=draft.random.choice((365, 548, 730)))
-    provision = _permit(draft, _ALL, dataPeriod={"start": start.isoformat()})
+    provision = _permit(_ALL, dataPeriod={"start": start.isoformat()})
     _consent(draft, "data-period", provision, f"同意医共体各成员单位查阅本人{start.isoformat()}以后的记录")
 
 
@@ -257,7 +255,7 @@ def document(draft: Draft) -> None:
         return
     reference = f"{found[0][1]['resourceType']}/{found[0][1]['id']}"
     data = [{"meaning": "instance", "reference": {"reference": reference}}]
-    provision = _permit(draft, _org(draft.elsewhere), data=data)
+    provision = _permit(_org(draft.elsewhere), data=data)
     _consent(draft, "document", provision, f"同意{draft.elsewhere.name}查阅本人的一份记录（{reference}）")
 
 
@@ -271,7 +269,7 @@ def refusal_but_one(draft: Draft) -> None:
     """Nobody at all but the township hospital."""
     _consent(draft, "refusal", {"type": "deny"}, "拒绝任何其他机构查阅本人档案")
     text = f"仅同意{draft.township.name}查阅本人档案"
-    _consent(draft, "institution", _permit(draft, _org(draft.township)), text, paper=draft.township)
+    _consent(draft, "institution", _permit(_org(draft.township)), text, paper=draft.township)
 
 
 def refusal_of_protected(draft: Draft) -> None:
@@ -285,7 +283,7 @@ def refusal_of_protected(draft: Draft) -> None:
 
 def withdrawn(draft: Draft) -> None:
     """Shared once, and withdrawn."""
-    _consent(draft, "sharing", _permit(draft, _ALL), "曾同意医共体内共享，已撤回", withdrawn=True)
+    _consent(draft, "sharing", _permit(_ALL), "曾同意医共体内共享，已撤回", withdrawn=True)
 
 
 def on_paper(draft: Draft) -> None:
@@ -301,10 +299,10 @@ def guardian(draft: Draft, who: Person) -> None:
     """A guardian's consent for a ward."""
     if draft.person.age < 2:
         codes = ("identity", "immunization", "allergy", "vital-signs")
-        provision = _permit(draft, _ALL, **{"class": _classes(*codes)})
+        provision = _permit(_ALL, **{"class": _classes(*codes)})
         text = "监护人同意医共体各成员单位查阅被监护人的身份信息、预防接种、过敏和生命体征记录"
     else:
-        provision = _permit(draft, _ALL)
+        provision = _permit(_ALL)
         text = "监护人同意医共体各成员单位查阅被监护人的档案（敏感信息除外）"
     _consent(draft, "guardian", provision, text, guardian=who)
 

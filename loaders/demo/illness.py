@@ -10,7 +10,7 @@ from loaders.demo import catalogue, examinations, laboratory, referrals
 from loaders.demo.catalogue import ICD9, LOINC, MEDICINES, OPERATIONS
 from loaders.demo.county import Institution
 from loaders.demo.draft import Draft, Visit, codeable, condition, organization, prescription, recent, visit
-from loaders.demo.laboratory import BLOOD, HEART, KIDNEY, LIPIDS, LIVER, SUGAR, THYROID
+from loaders.demo.laboratory import BLOOD, ELECTROLYTES, HEART, KIDNEY, LIPIDS, LIVER, SUGAR, THYROID
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ CHRONIC: tuple[Chronic, ...] = (
         film=True,
         ecg=True,
     ),
-    Chronic("kidney", "N18.3", "慢性肾脏病3期", "internal", ("C09CA03",), (KIDNEY, BLOOD), film=True),
+    Chronic("kidney", "N18.3", "慢性肾脏病3期", "internal", ("C09CA03",), (KIDNEY, BLOOD, ELECTROLYTES), film=True),
     Chronic("lungs", "J44.9", "慢性阻塞性肺疾病", "internal", ("R03AC02",), (BLOOD,), film=True),
     Chronic("stroke", "I63.9", "脑梗死", "internal", ("B01AC04", "C10AA05"), (LIPIDS,), film=True),
     Chronic("thyroid", "E03.9", "甲状腺功能减退症", "internal", ("H03AA01",), (THYROID,)),
