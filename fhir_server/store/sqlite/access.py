@@ -190,7 +190,9 @@ class Gate:
         scope = _of_posting(at(self.scope(), access.now), alias, t)
         ungranted = disjunction(self.branch(name) for name in BRANCHES)
         plain = _of_posting(at(ungranted, access.now), alias, t)
-        head = Sql(f"CASE CASE {label} {whens} END WHEN x'01' THEN ", tuple(blob for _, blob in blobs))
+        # What is in no one person's file (``pat`` not above 0) is asked for in full.
+        of_one = f"CASE WHEN {alias}.pat>0 THEN CASE {label} {whens} END END"
+        head = Sql(f"CASE {of_one} WHEN x'01' THEN ", tuple(blob for _, blob in blobs))
         return head + scope + " WHEN x'00' THEN " + conjunction([scope, plain]) + " ELSE " + full + " END"
 
     def lid(self, reference: str) -> int:

@@ -27,5 +27,5 @@ def file_rows_of(
         number = find_lid(connection, names, type_, id_)
         return -1 if number is None else number
 
-    postings.tables(rows, t, rid, (max(pat, 0), org, postings.label(*labels)), names, lid, found)
+    postings.tables(rows, t, rid, (pat, org, postings.label(*labels)), names, lid, found)
     return found

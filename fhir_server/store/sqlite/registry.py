@@ -255,7 +255,7 @@ def _advance(connection: sqlite3.Connection, tx: Indexing, extractor: Extractor,
         found = extractor.rows(parse(bodies.unpack(body, rid)))
         if spots:
             found = only(found, spots, tx.names.type_name(t))
-        tx.index(found, t, rid, (max(pat, 0), org, postings.label(*labels)))
+        tx.index(found, t, rid, (pat, org, postings.label(*labels)))
         bits = (present if spots else 0) | postings.present_bits(found, t, tx.names)
         connection.execute("UPDATE res SET present=? WHERE rid=?", (bits, rid))
     tx.flush()

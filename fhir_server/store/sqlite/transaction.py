@@ -185,7 +185,7 @@ class SqliteTransaction:
         if label_source(prepared.resource) or ("encounter" in prepared.resource and not self.access.party):
             self._flush_versions()  # what it takes its labels or its custodian from may be of this very write
         place = self._filing.place(prepared, patient, before, self.access.party)
-        whose = (max(place.pat, 0), place.org, postings.label(place.record_class, place.sensitivity))
+        whose = (place.pat, place.org, postings.label(place.record_class, place.sensitivity))
         postings.tables(rows, t, rid, whose, self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
         sk, present = postings.sort_key(rows), postings.present_bits(rows, t, self.names)
