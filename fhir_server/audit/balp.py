@@ -90,7 +90,7 @@ def audit_event(seq: int, event: Event, part: Part, view: View) -> dict[str, Any
     if event.document and view.full:
         return {**parse(event.document), **head}
     kind = kind_of(event.code)
-    profiles = _profiles(event, shown)
+    profiles = _profiles(event, shown, view)
     if profiles:
         meta["profile"] = profiles
     text = escape(sentence(event, shown, view.names, view.zone))
@@ -133,7 +133,7 @@ def _subtypes(event: Event, part: Part) -> list[Coding]:
     return found
 
 
-def _profiles(event: Event, part: Part) -> list[str]:
+def _profiles(event: Event, part: Part, view: View) -> list[str]:
     """The BALP profiles that the entry fulfils."""
     found = []
     kind = kind_of(event.code)
@@ -145,7 +145,7 @@ def _profiles(event: Event, part: Part) -> list[str]:
         "Read": one,
         "Update": one and bool(codes & {"update", "patch"}),
         "Delete": one and "delete" in codes,
-        "Query": bool(event.query) and bool(codes & {"search", "search-type", "search-system"}),
+        "Query": _tells_query(event, part, view) and bool(codes & {"search", "search-type", "search-system"}),
     }
     if kind.type == REST and event.outcome == SUCCESS and event.who.client and fits.get(name):
         found.append(PROFILE + ("Patient" if part.patient else "") + name)
@@ -256,9 +256,7 @@ def _entities(event: Event, part: Part, view: View) -> list[dict[str, Any]]:
         )
     if part.patient:
         entities.append(_patient(event, part))
-    # BALP has one System Object in an entry: the resource of a read or write, the query of a search.
-    alone = len(part.items) == 1 and part.action != "E"
-    if event.query and not alone and (view.full or len(event.patients) < 2):
+    if _tells_query(event, part, view):
         entities.append(
             {
                 "type": {"system": _ENTITY_TYPE, "code": "2", "display": "System Object"},
@@ -267,11 +265,21 @@ def _entities(event: Event, part: Part, view: View) -> list[dict[str, Any]]:
                 "query": base64.b64encode(event.query.encode()).decode(),
             }
         )
-    entities += [_data(item, alone, view) for item in part.items]
+    entities += [_data(item, _alone(part), view) for item in part.items]
     if event.detail and view.full:
         detail = [{"type": "detail", "valueString": event.detail}]
         entities.append({"type": {"system": _ENTITY_TYPE, "code": "4", "display": "Other"}, "detail": detail})
     return entities
+
+
+def _alone(part: Part) -> bool:
+    """Whether the part is about one resource. BALP has one System Object in an entry: that, or the query."""
+    return len(part.items) == 1 and part.action != "E"
+
+
+def _tells_query(event: Event, part: Part, view: View) -> bool:
+    """Residents are not told what a query names besides them."""
+    return bool(event.query.strip()) and not _alone(part) and (view.full or event.patients == (part.patient,))
 
 
 def _patient(event: Event, part: Part) -> dict[str, Any]:
