@@ -25,7 +25,7 @@ CREATE INDEX dek_open ON dek(state) WHERE state NOT IN ('active', 'spent', 'dest
 """
 EPOCH = "keys"  # in ``state``: counts the changes after which remembered keys must be forgotten
 ROOT = "root"  # in ``state``: the wrapped root secret, so that a backup has it (``keyring.root_of`` reads it)
-_MOST = 20_000  # remembered keys, about 1 kB each
+_MOST = 8_000  # remembered keys, 2.6 kB each
 GONE = "这份档案已按最后删除的要求销毁，无法再读取 / this person's file was destroyed; it cannot be read any more"
 
 
