@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from consent import Access
 from fhir_server.audit.current import FOLDER, Auditor, hidden_in
@@ -97,7 +98,14 @@ def _start(settings: Settings) -> Started:
         return Started(context, context.store.close)
     master = MasterKey.open(settings.data)
     mask = masker(harmless(load()), master.derive("audit mask"))
-    auditor = Auditor(settings.data / FOLDER, mask, clock=wall_clock, anchor_key=master.derive("audit anchor"))
+    auditor = Auditor(
+        settings.data / FOLDER,
+        mask,
+        clock=wall_clock,
+        algorithm=master.digest,
+        anchor_key=master.derive("audit anchor"),
+        anchor_file=Path(settings.audit_anchors) if settings.audit_anchors else None,
+    )
     context = _settled(_context(settings, Access("no access token"), master, auditor.witness))
     store = context.store
     assert isinstance(store, SqliteStore)
@@ -115,7 +123,7 @@ def _start(settings: Settings) -> Started:
     async def wards(person: str) -> list[str]:
         return store.wards(person)
 
-    log = AuditLog(auditor, store, wards)
+    log = AuditLog(auditor, store, wards, takes=settings.audit_reports)
     served = replace(context.routes, apart={"AuditEvent": log.apart()})
     watched = replace(context, store=WatchedStore(store), routes=served)
     admission = Admission(tokens, context.validator)

@@ -44,6 +44,9 @@ class Settings:
     open to the institution that scanned it.
     ``tls_cert``, ``tls_key``, ``tls_client_ca``: PEM files; with them the server speaks HTTPS itself, and with the
     last asks every client for a certificate of that authority.
+    ``audit_anchors``: the file that anchors of the audit chain go to, better on other media (default: beside it).
+    ``audit_years``: how long audit entries are kept when they are pruned; at least 3.
+    ``audit_reports``: systems may add AuditEvents of their own software.
     ``access_log``: one line per request on standard error, without anything that identifies a person.
     """
 
@@ -80,6 +83,9 @@ class Settings:
     break_glass_hours: int = 24
     health_code_seconds: int = 60
     health_code_hours: int = 24
+    audit_anchors: str = ""
+    audit_years: int = 10
+    audit_reports: bool = True
     access_log: bool = False
 
 

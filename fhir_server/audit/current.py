@@ -32,7 +32,7 @@ from fhir_server.store.protocol import Store, Stored
 FOLDER = "audit"  # in the data folder
 _TICK = 0.1  # seconds between looks at the outbox
 _ANCHOR_EVERY = 60_000_000  # µs
-_INDEX_STEP, _BACKLOG = 500, 200_000  # entries indexed in a quiet moment; from so many on also in a busy one
+_INDEX_STEP, _BACKLOG = 300, 20_000  # entries indexed in a quiet moment; from so many on also in a busy one
 _ANONYMOUS = 20  # refusals of unknown callers written a second; more are counted
 _UNTOLD = frozenset({("metadata",), ("openapi.json",)})  # what anybody may read and tells of nobody
 

@@ -34,7 +34,9 @@ def add_parser(subparsers: Any) -> None:
     copying = _action(actions, "copy", _copy, "bring a copy of the chain up to date, for other media")
     copying.add_argument("target", type=Path, metavar="FOLDER", help="the copy, made if it is not there")
     prune = _action(actions, "prune", _prune, "remove what is older than the retention; the chain stays verifiable")
-    prune.add_argument("--years", type=int, default=10, help="how many years are kept (default 10, at least 3)")
+    prune.add_argument(
+        "--years", type=int, help="how many years are kept, at least 3 (default YIDANG_AUDIT_YEARS, or 10)"
+    )
 
 
 def _action(actions: Any, name: str, run: Any, help: str) -> argparse.ArgumentParser:
@@ -69,13 +71,15 @@ def _anchor_key(args: argparse.Namespace) -> bytes:
 def _verify(args: argparse.Namespace) -> int:
     from fhir_server.audit import anchors
     from fhir_server.audit.verify import verify
+    from fhir_server.settings import settings_from
 
     folder = _folder(args)
     if folder is None:
         return 1
     try:
         known = [anchors.parsed(text) for text in args.anchor]
-        known += _anchors_of(folder, args.anchors)
+        configured = settings_from().audit_anchors
+        known += _anchors_of(folder, args.anchors or (Path(configured) if configured else None))
     except (ValueError, OSError) as error:
         print(f"yidang audit: {error}", file=sys.stderr)
         return 1
@@ -156,18 +160,24 @@ def _prune(args: argparse.Namespace) -> int:
     from fhir_server.audit.index import Index
     from fhir_server.audit.retention import prune
     from fhir_server.audit.trail import Trail, wall_clock
+    from fhir_server.settings import settings_from
 
     folder = _folder(args)
     if folder is None:
         return 1
+    try:
+        years = settings_from(audit_years=args.years).audit_years
+    except ValueError as error:
+        print(f"yidang audit: {error}", file=sys.stderr)
+        return 2
     trail, index = Trail(folder), Index(folder)
     try:
-        upto = prune(trail, index, args.years, wall_clock())
+        upto = prune(trail, index, years, wall_clock())
     except ValueError as error:
         print(f"yidang audit: {error}", file=sys.stderr)
         return 1
     finally:
         trail.close()
         index.close()
-    print(f"entries up to {upto} are removed" if upto else f"nothing is older than {args.years} years")
+    print(f"entries up to {upto} are removed" if upto else f"nothing is older than {years} years")
     return 0
