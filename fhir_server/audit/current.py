@@ -23,7 +23,7 @@ from fhir_server.audit.event import LOCAL, MINOR, Event, encode, who
 from fhir_server.audit.exchange import CURRENT, Exchange
 from fhir_server.audit.index import Index
 from fhir_server.audit.mask import Mask
-from fhir_server.audit.notes import GRANT, Gathered, Granted, action_of, bases_of, shown, written
+from fhir_server.audit.notes import GRANT, Gathered, Granted, action_of, read, shown, written
 from fhir_server.audit.outbox import Drain, Outbox
 from fhir_server.audit.trail import Done, Trail, wall_clock
 from fhir_server.http.exchange import Request
@@ -101,6 +101,7 @@ class Auditor:
         self._ident = os.urandom(8)
         self._numbers = itertools.count(1)
         self._refusals: deque[tuple[Exchange, int]] = deque()
+        self._judging = threading.Lock()
         self._refused = (0, 0, 0)  # second, written in it, counted only
         self._drain: Drain | None = None
         self._stopping = threading.Event()
@@ -163,17 +164,18 @@ class Auditor:
 
         Looked up after the answer, as the time that this takes would tell what is there and what is not.
         """
-        while True:
-            try:
-                exchange, status = self._refusals.popleft()
-            except IndexError:
-                return
-            type, id = exchange.request.segments[:2]
-            patient = None
-            if self.hidden is not None and type[:1].isupper():
-                patient = self.hidden(type, id, exchange.access if status == 404 else None)
-            if patient or (patient == "" and status == 404):
-                self.record_now(shown(exchange, status, self._mask, None, patient))
+        with self._judging:
+            while True:
+                try:
+                    exchange, status = self._refusals.popleft()
+                except IndexError:
+                    return
+                type, id = exchange.request.segments[:2]
+                patient = None
+                if self.hidden is not None and type[:1].isupper():
+                    patient = self.hidden(type, id, exchange.access if status == 404 else None)
+                if patient or (patient == "" and status == 404):
+                    self.record_now(shown(exchange, status, self._mask, None, patient))
 
     def _kinds_of(self, access: Access, patient: str) -> tuple[str, ...]:
         """``granted``, remembered for a second: the same people ask for the same file again and again."""
@@ -216,23 +218,7 @@ class Auditor:
         self, requester: Requester, access: Access, stored: Stored, correlation: str, address: str, done: Done
     ) -> None:
         """``begin`` to ``finish`` of a plain successful read in one step: ``done(error)`` when it is on record."""
-        gathered = Gathered()
-        gathered.add(stored, "")
-        event = Event(
-            self._clock(),
-            "read",
-            "R",
-            0,
-            200,
-            who(requester),
-            bases_of(access, (stored,), self._kinds_of),
-            tuple(gathered.patients),
-            tuple(gathered.custodians),
-            tuple(gathered.items),
-            "",
-            address,
-            correlation,
-        )
+        event = read(self._clock(), who(requester), access, stored, self._kinds_of, correlation, address)
         self.trail.submit(encode(event), done)
 
     # -- writes ------------------------------------------------------------------------------------------
