@@ -41,7 +41,7 @@ def request(
         "authoredOn": instant(asked),
         "requester": {"reference": f"Organization/{by}"},
         "performer": [{"reference": to_whom}],
-        "supportingInfo": [{"reference": item} for item in items],
+        **({"supportingInfo": [{"reference": item} for item in items]} if items else {}),
     }
     purposes = frozenset({"TREAT", "REFER" if kind == "referral" else "CONSULT"})
     base = Rule(

@@ -60,7 +60,7 @@ def test_matching_tells_nothing_of_strangers(web: Web, who: Who, compared: Count
         ):
             answer = web.ask(who, "POST", "Patient/$match", parameters(resource=asked))
             nobody = web.ask(who, "POST", "Patient/$match", parameters(resource=like(asked, "欧阳")))
-            assert answer.status == nobody.status
+            assert answer.status == nobody.status and answer.status in (200, 403, 422)
             assert b'"entry"' not in answer.body, f"{who.name} learns of {id} by $match"
             assert plain(answer.without(id)[2]) == plain(nobody.without(id)[2])
             compared["person operations"] += 1

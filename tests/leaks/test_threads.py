@@ -18,6 +18,7 @@ from tests.leaks.probe import hidden, same
 from tests.leaks.web import Web
 
 OUTSIDER = people.staff("dr-outside")
+LABORATORY = SmartScope("user", "Observation", "rs", (("category", "laboratory"),))
 PATIENT_APP = people.staff(
     "dr-county", name="an app in the file of r3", scopes=(Scope("patient", "*", "rs"),), patient="r3"
 )

@@ -26,7 +26,7 @@ _CURSOR = re.compile(r"([?&])_?cursor=[^&\"]*|([?&])_page=[^&\"]*")
 
 def start(data: Path, clock: list[int], **settings: Any) -> Server:
     """A server of this process on the folder ``data`` whose time is ``clock``."""
-    chosen = Settings(data=data, **settings)
+    chosen = Settings(data=data, matches_per_minute=1_000_000, **settings)  # the clock of a world stands still
 
     def begin() -> Started:
         before, app.wall_clock = app.wall_clock, lambda: clock[0]
