@@ -129,7 +129,11 @@ def _counts(resource: Resource, facts: Facts) -> bool:
         return False
     if facts.trusted or facts.custodian.startswith("Patient/"):
         return True
-    verified = any(v.get("verified") is True for v in resource.get("verification", ()))
+    # Who asserts it says with whom and when it was checked.
+    verified = any(
+        v.get("verified") is True and v.get("verifiedWith") and v.get("verificationDate")
+        for v in resource.get("verification", ())
+    )
     return facts.custodian.startswith("Organization/") and verified
 
 
@@ -319,8 +323,8 @@ def _care_team(resource: Resource, facts: Facts) -> Iterator[Grant]:
     patient = _patient(resource.get("subject"))
     if resource.get("status") != "active" or not patient or not _has_code(resource.get("category"), TEAM_KIND, _DOCTOR):
         return
-    if facts.custodian.startswith("Patient/"):
-        return
+    if not facts.trusted:
+        return  # a contract is the resident's too: written by a client it takes the resident's Consent naming the team
     low, high = period_of(resource.get("period"))
     for participant in resource.get("participant", ()):
         begins, ends = period_of(participant.get("period"))

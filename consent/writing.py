@@ -41,12 +41,19 @@ def _judge(access: Access, resource: Resource) -> str | None:
         return f"{type} 由平台管理员维护 / {type} is kept by the administrators"
     if not shared and access.administers:
         return "平台管理员不写居民档案 / administrators write nothing into files"
+    if type == "PractitionerRole" and _reference(resource.get("practitioner")) in access.grantees:
+        return "任何人不得给自己授予岗位 / nobody gives themselves a role"
+    if type == "Consent" and access.role in _NO_ATTESTING and _permits(resource):
+        return "同意由本人作出，或由核验身份的工作人员登记 / consent is given by the person or recorded by named staff"
     if type == "RelatedPerson" and _guardian(resource) and access.role in _NO_ATTESTING:
         return "监护关系由登记人员登记 / guardianship is registered by those who checked the papers"
     return None
 
 
-_NO_ATTESTING = frozenset({"technician", "pharmacist", "quality", "auditor", "aggregate", "security-administrator"})
+# Who has seen the person's papers is a person: a system attests nothing.
+_NO_ATTESTING = frozenset(
+    {"system", "technician", "pharmacist", "quality", "auditor", "aggregate", "security-administrator"}
+)
 
 
 def _reserved(resource: Resource) -> bool:
@@ -58,3 +65,21 @@ def _reserved(resource: Resource) -> bool:
 
 def _guardian(resource: Resource) -> bool:
     return any(extension.get("url") == GUARDIAN_PERSON for extension in resource.get("extension", ()))
+
+
+def _permits(resource: Resource) -> bool:
+    """Whether a Consent is in force and permits anything, itself or in a nested provision."""
+    if resource.get("status") != "active":
+        return False
+    waiting = [resource.get("provision") or {}]
+    while waiting:
+        provision = waiting.pop()
+        if provision.get("type", "permit") == "permit" and provision:
+            return True
+        waiting += provision.get("provision", ())
+    return False
+
+
+def _reference(value: Any) -> str:
+    reference = value.get("reference") if isinstance(value, dict) else None
+    return reference if isinstance(reference, str) else ""

@@ -24,6 +24,7 @@ from fhir_server.auth.sign_in import Refused
 from fhir_server.auth.view import STYLE, Problem, go, page
 from fhir_server.auth.visit import Event, Halt, House, Visit, begin, look_up
 from fhir_server.auth.words import LANGUAGES, text
+from fhir_server.errors import TooCostly
 
 Step = Callable[[House, Visit], Awaitable[Response]]
 _log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def _endpoint(house: House, step: Step) -> Callable[[Request], Awaitable[Respons
             problem, status = Problem(halt.code), halt.status
         except Crowded:
             problem, status = Problem("crowded", {"minutes": 1}), 503
+        except TooCostly:
+            problem, status = Problem("crowded", {"minutes": 1}), 503  # the records cannot be asked just now
         except Exception:
             _log.exception("a page of sign-in failed")
             problem, status = Problem("internal"), 500

@@ -42,6 +42,8 @@ class Asked:
             raise BadRequest(f"'{name}' is missing", name, code="required")
         if len(value) > most:
             raise BadRequest(f"'{name}' is longer than {most} characters", name, code="too-long")
+        if any(ord(sign) < 32 and sign not in "\n\r\t" for sign in value):
+            raise BadRequest(f"'{name}' has control characters", name, code="value")
         return value.strip()
 
 

@@ -7,6 +7,7 @@ delegate approves, now or within 24 hours; the person is told afterwards. The re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ REASONS: dict[str, str] = {
     "relatives-unreachable": "患者不能表达，且联系不到近亲属或监护人",
     "other-emergency": "其他紧急情况（见说明）",
 }
+_APPROVER = re.compile(r"Practitioner/[A-Za-z0-9.-]{1,64}", re.ASCII)
 _PURPOSES = ("ETREAT", "BTG")
 _REVIEW_DAYS = 5  # working days
 _OPEN, _JUSTIFIED, _UNJUSTIFIED = "requested", "completed", "rejected"
@@ -60,13 +62,15 @@ class BreakGlass:
             raise BadRequest(f"'reason' is one of {', '.join(REASONS)}", "reason", code="code-invalid")
         if purpose not in _PURPOSES or purpose not in ROLES[requester.role].purposes:
             raise BadRequest(f"'purpose' is one of {', '.join(_PURPOSES)}", "purpose", code="code-invalid")
+        approver = asked.body.get("approver")
+        if approver is not None and not (isinstance(approver, str) and _APPROVER.fullmatch(approver)):
+            raise BadRequest("'approver' is a reference like Practitioner/123", "approver", code="value")
         server = Access.everything("break-glass")
         if (found := context.store.read("Patient", patient, server)) is None or found.deleted:
             raise NotFound(f"There is no Patient/{patient}")
         call_it("break-glass", "break-glass")
         concerns(patient)
         until = moment(context) + timedelta(hours=self.hours)
-        approver = asked.body.get("approver")
         task = self._task(context, requester, practitioner, patient, reason, text, until, approver)
         written = await context.store.write(
             lambda transaction: _file(transaction, task, _notice(task), context),
@@ -163,7 +167,7 @@ class BreakGlass:
             while due.weekday() >= 5:
                 due += timedelta(days=1)
         inputs = [{"type": {"text": "复核期限 / review due"}, "valueDateTime": due.isoformat(timespec="seconds")}]
-        if isinstance(approver, str) and approver.startswith("Practitioner/"):
+        if isinstance(approver, str):
             inputs.append({"type": {"text": "批准人 / approver"}, "valueReference": {"reference": approver}})
         display = REASONS[reason]
         return {

@@ -188,12 +188,13 @@ def team(**more: Any) -> dict[str, Any]:
 
 
 def test_a_family_doctors_contract_opens_the_file_without_what_is_sensitive() -> None:
-    (grant,) = grants_of(team(), facts())
+    (grant,) = grants_of(team(), facts(trusted=True))
     assert (grant.grantee, grant.sensitivity) == ("Practitioner/dr", 0)
     assert (grant.low, grant.high) == (interval("2026-01-01")[0], interval("2026-06-30")[1])
-    assert grants_of(team(status="inactive"), facts()) == []
-    assert grants_of(team(category=[]), facts()) == []
-    assert grants_of(team(), facts("Patient/p")) == []
+    assert grants_of(team(status="inactive"), facts(trusted=True)) == []
+    assert grants_of(team(category=[]), facts(trusted=True)) == []
+    for who in ("Patient/p", "Organization/town"):
+        assert grants_of(team(), facts(who)) == []  # no client's own word: the resident's Consent names the team
 
 
 def guardian(ward: str, **more: Any) -> dict[str, Any]:
@@ -269,7 +270,9 @@ def consent(**more: Any) -> dict[str, Any]:
 def test_what_an_institution_says_a_resident_consented_to_counts_when_verified() -> None:
     assert grants_of(consent(), facts()) == []
     assert grants_of(consent(verification=[{"verified": False}]), facts()) == []
-    assert grants_of(consent(verification=[{"verified": True}]), facts())
+    assert grants_of(consent(verification=[{"verified": True}]), facts()) == []
+    with_whom = {"verified": True, "verifiedWith": ref("Patient/p"), "verificationDate": "2026-03-01"}
+    assert grants_of(consent(verification=[with_whom]), facts())
     assert grants_of(consent(), facts("Patient/p"))
     assert grants_of(consent(), facts("")) == []
     refusal = consent(provision={"type": "deny"})

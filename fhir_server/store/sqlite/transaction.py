@@ -175,8 +175,7 @@ class SqliteTransaction:
         """Write the next version of the prepared resource."""
         t = self.names.type(prepared.type)
         restricted = not self.access.unrestricted
-        if restricted:
-            self._may_replace(prepared, t)
+        replaced = self._may_replace(prepared, t) if restricted else None
         lid, version, before = self._next(prepared.type, t, prepared.id)
         rid = self.rid
         stale = prepared.generation != self._extractor.generation  # custom parameters came or went meanwhile
@@ -194,7 +193,7 @@ class SqliteTransaction:
         if before is not None:
             self._relabel(lid, before, place)
         if restricted:
-            self._may_file(prepared, place, before)
+            self._may_file(prepared, place, before, replaced)
         self._grant(prepared.resource, lid, place)
         self._follow(prepared.resource, lid, place)
         return self._wrote(prepared.type, prepared.id, version, method, text, place)
@@ -211,6 +210,7 @@ class SqliteTransaction:
         if row is None or row[1] or not self._visible(row[0], "d"):
             return None
         self._own(row[0], "d", type)
+        self._refuse(self._resource(row[0]), None)
         lid, version, place = self._next(type, t, id)
         assert place is not None
         self._insert((self.rid, lid, t, version, UNDATED, 0, "DELETE"), place, id, None)
@@ -265,13 +265,13 @@ class SqliteTransaction:
         sql = f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}"
         return self._connection.execute(sql, (rid, *condition.args)).fetchone() is not None
 
-    def _may_replace(self, prepared: Prepared, t: int) -> None:
-        """Refuse to write over what is not the requester's own; what it may not see looks absent."""
+    def _may_replace(self, prepared: Prepared, t: int) -> dict[str, Any] | None:
+        """The resource that is written over. Refuses what is not one's own; what may not be seen looks absent."""
         letter = "c" if prepared.fresh else "u"
         if not self.access.allows(letter, prepared.type):
             raise Forbidden(f"No scope of this token gives '{letter}' on {prepared.type}")
         if prepared.fresh:
-            return
+            return None
         self._flush_versions()
         row = self._connection.execute("SELECT cur FROM ent WHERE id=? AND t=?", (prepared.id, t)).fetchone()
         if row is None or row[0] == 0:
@@ -280,6 +280,19 @@ class SqliteTransaction:
         if not self._visible(row[0], "u"):
             raise NotFound(f"There is no {prepared.type}/{prepared.id}")
         self._own(row[0], "u", prepared.type)
+        return self._resource(row[0])
+
+    def _resource(self, rid: int) -> dict[str, Any] | None:
+        """The resource of a version; None for a deletion."""
+        row = self._connection.execute(f"SELECT {COLUMNS} FROM res r WHERE r.rid=?", (rid,)).fetchone()
+        body = self._versions_of.of(row).body
+        return None if body is None else parse(body)
+
+    def _refuse(self, resource: dict[str, Any] | None, before: dict[str, Any] | None) -> None:
+        """Refuse what the resources themselves forbid: kinds that only the server writes, powers that others give."""
+        objection = None if self.access.unrestricted or resource is None else refused(self.access, resource, before)
+        if objection is not None:
+            raise Forbidden(objection)
 
     def _own(self, rid: int, letter: str, type_: str) -> None:
         """Refuse where the (visible) version is not the requester's own."""
@@ -295,9 +308,11 @@ class SqliteTransaction:
         if not self._holds(rid, disjunction(grounds)):
             raise Forbidden(f"This {type_} was not written by you: only its custodian changes it")
 
-    def _may_file(self, prepared: Prepared, place: Place, before: Place | None) -> None:
-        """Refuse a new version that the requester may not write where it would stand."""
-        access, resource = self.access, prepared.resource
+    def _may_file(
+        self, prepared: Prepared, place: Place, before: Place | None, replaced: dict[str, Any] | None
+    ) -> None:
+        """Refuse a new version that the requester may not write where it would stand; ``replaced`` is written over."""
+        access = self.access
         if before is not None and before.pat not in (0, place.pat):
             raise Unprocessable(f"This {prepared.type} cannot be moved to another person", f"{prepared.type}")
         letter = "c" if before is None else "u"
@@ -308,6 +323,8 @@ class SqliteTransaction:
             self._may_write_in_file(prepared.type, place.pat)
         elif not access.party:
             raise Forbidden("Nobody is named in whose name this is written")
+        elif not access.minors or not place.record_class & access.own:
+            raise Forbidden("Your role does not write this into the files of residents")
         elif prepared.type in _LETTING and place.pat > 0 and not self._knows(place.pat):
             # Who may write what gives access could otherwise let itself into any file by naming it.
             raise Forbidden(f"You write {prepared.type} only about persons whom your institution knows")
@@ -315,9 +332,7 @@ class SqliteTransaction:
             self.flush()
             if not self._holds(self.rid, self._gate(access, letter).scope()):
                 raise Forbidden(f"The token's scopes do not reach this {prepared.type}")
-        objection = refused(access, resource, None)
-        if objection is not None:
-            raise Forbidden(objection)
+        self._refuse(prepared.resource, replaced)
 
     def _knows(self, pat: int) -> bool:
         """Whether the requester may see who this person is: registered there, by a consent, request, or code."""
