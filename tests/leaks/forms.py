@@ -163,8 +163,8 @@ def _rules(around: Rule, part: Part, outer: _Outer) -> Iterable[Rule]:
         before, now = getattr(around, name), getattr(part, name)
         own = replace(own, **{name: now or before})
         possible = possible and (not before or not now or before == now)
-    if own.classes == frozenset() or own.purposes == frozenset():
-        possible = False
+    if own.classes == frozenset() or own.purposes == frozenset() or (own.data and own.data[0] >= own.data[1]):
+        possible = False  # an exception outside of what it is an exception from is about nothing
     if possible:
         for grantee in grantees or (() if part.permit else (EVERYONE,)):
             yield replace(own, grantee=grantee, aspects=_aspects(own, grantee))
