@@ -26,7 +26,7 @@ demo: install ## build the demonstration alliance and serve it on http://127.0.0
 	$(BIN)/yidang demo --data $(DEMO) --residents $(RESIDENTS) --host $(HOST) --port $(PORT) --serve $(PEOPLE)
 
 test: .venv/.test-installed browser ## every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Where it cannot be installed (no Debian, or not as root) the page tests fail and say so.
 browser: ## Chromium and Chinese letters for the tests of the pages, installed where they are missing
