@@ -45,6 +45,7 @@ format: .venv/.test-installed ## put the code into the project's format
 
 bench: .venv/.test-installed ## the benchmark (at most 5 minutes); see docs/performance.md
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench --consent
 
 # Pins every dependency, with hashes, after pyproject.toml was changed. UPGRADE=--upgrade takes newer versions.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
