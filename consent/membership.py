@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from consent.grant import ALWAYS
+from consent.times import interval
 
 GROUPING = frozenset({"OrganizationAffiliation", "CareTeam"})
-_ZONE = ZoneInfo("Asia/Shanghai")
 _MEMBERS = ("Practitioner/", "Organization/")
 
 
@@ -54,34 +52,14 @@ def _reference(value: Any, kinds: tuple[str, ...]) -> str:
 
 
 def _period(element: dict[str, Any]) -> tuple[int, int]:
-    """The microseconds of a Period; what cannot be read closes it."""
+    """The microseconds of a Period; what cannot be read closes it. An end with a time is that moment."""
     period = element.get("period")
     if not isinstance(period, dict):
         return 0, ALWAYS
-    return _instant(period.get("start"), 0, False), _instant(period.get("end"), ALWAYS, True)
-
-
-def _instant(value: Any, default: int, end: bool) -> int:
-    """A FHIR dateTime in microseconds; of an end the first moment after it."""
-    if value is None:
-        return default
-    text = str(value)
+    start, end = period.get("start"), period.get("end")
     try:
-        if len(text) > 10:
-            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=_ZONE)
-            return int(moment.timestamp() * 1_000_000)
-        parts = [int(part) for part in text.split("-")]
-        year, month, day = (*parts, 1, 1)[:3]
-        first = datetime(year, month, day, tzinfo=_ZONE)
-        if end:
-            if len(parts) == 3:
-                first += timedelta(days=1)
-            else:
-                years, month = (
-                    (first.year + 1, 1) if len(parts) == 1 or first.month == 12 else (first.year, first.month + 1)
-                )
-                first = first.replace(year=years, month=month)
-        return int(first.timestamp()) * 1_000_000
-    except (ValueError, TypeError, OverflowError):
-        return ALWAYS if not end else 0
+        low = 0 if start is None else interval(str(start))[0]
+        high = ALWAYS if end is None else interval(str(end))[0 if "T" in str(end) else 1]
+    except ValueError:
+        return ALWAYS, 0
+    return low, high
