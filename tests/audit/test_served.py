@@ -205,7 +205,7 @@ def test_a_guardian_reads_the_log_of_the_ward_and_not_what_is_confidential(count
             {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "GUARD"}]}
         ],
     }
-    county.create(system("county"), guardian)
+    county.create(staff("qian", "county", "registrar"), guardian)
     read = json.dumps(county.log(resident(county.li), f"patient={child}&_count=100"))
     assert plain in read
     assert secret not in read

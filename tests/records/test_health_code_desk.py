@@ -234,7 +234,7 @@ def test_a_guardian_shows_the_code_of_a_ward(county: County) -> None:
     county.observation(child)
     guardian = {"url": GUARDIAN_PERSON, "valueReference": {"reference": f"Patient/{county.zhang}"}}
     relation = {"resourceType": "RelatedPerson", "active": True, "patient": {"reference": f"Patient/{child}"}}
-    county.create(system("county"), {**relation, "extension": [guardian]})
+    county.create(staff("qian", "county", "registrar"), {**relation, "extension": [guardian]})
     shown = show(county, county.zhang, f"?patient={child}")
     assert shown["health_code"] != show(county, county.zhang)["health_code"]
     answer = scan(county, shown["code"])
