@@ -62,6 +62,7 @@ class Admission:
         if known is None or known[0] is not requester:
             conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
             known = (requester, replace(access_for(requester, now), conditions=conditions))
+            _ = known[1].fingerprint  # worked out once, and handed on to each request
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[requester.token] = known

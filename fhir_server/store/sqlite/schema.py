@@ -4,7 +4,7 @@ A resource version is a row of ``res`` whose ``rid`` is also the store-wide sequ
 index rows ("postings") carry that rid; they stay when the version is superseded (``till`` is the
 rid that superseded it, and ``dead`` lists it) and are purged later, so that a search at a past
 sequence S sees exactly what was there: ``rid <= S`` and ``till > S``. ``lid`` is the lasting number
-of a type/id, given also to resources that are only referred to.
+of a type/id, given also to resources that are only referred to (``numbers``).
 
 Postings of tokens and references carry ``sk``, minus the clinical date in milliseconds: the newest
 first is their order, and the first page of a long list ends after as many rows as it shows.
@@ -29,7 +29,7 @@ from pathlib import Path
 from fhir_server.store.sqlite import keys
 from fhir_server.store.sqlite.keys import RecordsConnection, Vault
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
 UNDATED = 2**62  # ``sk`` of a resource without clinical date: last when newest come first

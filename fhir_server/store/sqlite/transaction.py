@@ -26,6 +26,7 @@ from fhir_server.store.sqlite.filing import Filing, Place
 from fhir_server.store.sqlite.granting import RULING, Granting
 from fhir_server.store.sqlite.instant import InstantFormat
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.numbers import Numbers
 from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, METHOD_NUMBER, Versions, kept
 from fhir_server.store.sqlite.schema import ALIVE, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, disjunction
@@ -34,7 +35,7 @@ from profiles.lossless import parse
 _INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _MOST_LIDS = 200_000
 _LETTING = GRANTING - {"Patient"}  # what lets others into a file
-Mark = tuple[int, int, frozenset[str], int]
+Mark = tuple[int, tuple[int, int], frozenset[str], int]
 Find = Callable[[str, Query, int, Access], Sequence[Stored]]
 MakeGate = Callable[[Access, str], Gate]
 
@@ -67,8 +68,8 @@ class SqliteTransaction:
         self._filing = Filing(connection, self.lid_of, names.type)
         self.names = names
         self.pending = postings.empty()
+        self._numbers = Numbers(connection)
         self._lids: dict[tuple[str, str], int] = {}
-        self._new_lids = False
         self._parameters: set[str] = set()
         self._versions: list[tuple[Any, ...]] = []
         self._heads: set[tuple[int, str]] = set()
@@ -76,7 +77,7 @@ class SqliteTransaction:
         self.bodies = bodies
         self.access = Access("no write function is running")
         self.written: list[Stored] = []
-        self.rid = self.lid = self.time = 0
+        self.rid = self.time = 0
 
     # -- the writer's side ----------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class SqliteTransaction:
         row = self._connection.execute("SELECT rid, time FROM res ORDER BY rid DESC LIMIT 1").fetchone()
         self.rid, last = row or (0, 0)
         self.time = max(now - now % 1000, last)
-        self.lid = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0]
+        self._numbers.begin()
         registry.refresh(self._connection, self._extractor)
         merges = self._connection.execute("SELECT value FROM state WHERE name='standing'").fetchone()[0]
         if merges != self._merges:  # another process led numbers elsewhere
@@ -96,7 +97,7 @@ class SqliteTransaction:
 
     def mark(self) -> Mark:
         """Where the numbers stand, for ``undo``."""
-        return self.rid, self.lid, frozenset(self._parameters), len(self.written)
+        return self.rid, self._numbers.mark(), frozenset(self._parameters), len(self.written)
 
     def flush(self) -> None:
         """File the gathered versions and index rows."""
@@ -111,7 +112,8 @@ class SqliteTransaction:
 
     def undo(self, mark: Mark) -> None:
         """Forget everything since ``mark`` (the savepoint is rolled back already)."""
-        self.rid, self.lid, parameters, written = mark
+        self.rid, numbers, parameters, written = mark
+        fresh = self._numbers.undo(numbers)
         del self.written[written:]
         self._versions.clear()
         self._heads.clear()
@@ -120,7 +122,7 @@ class SqliteTransaction:
             entries.clear()
         self.names.forget()
         self._bodies.keys.undo()
-        if self._new_lids:
+        if fresh:
             self._lids.clear()
 
     def index(self, rows: Rows, t: int, rid: int, whose: postings.Whose) -> None:
@@ -136,8 +138,7 @@ class SqliteTransaction:
 
     def end(self) -> None:
         """Everything is filed; write the counters (before COMMIT)."""
-        if self._new_lids:
-            self._connection.execute("UPDATE state SET value=? WHERE name='lid'", (self.lid,))
+        self._numbers.end()
         if self._parameters:
             registry.queue(self._connection, sorted(self._parameters), self.rid, self.time)
             self._parameters.clear()
@@ -148,10 +149,9 @@ class SqliteTransaction:
         if committed:
             self.names.settle()
         else:
-            self.undo((0, 0, frozenset(), 0))
+            self.undo((0, (0, 0), frozenset(), 0))
             self.names.reset()
             self._lids.clear()
-        self._new_lids = False
         self.written.clear()
         if len(self._lids) > _MOST_LIDS:
             self._lids.clear()
@@ -439,11 +439,11 @@ class SqliteTransaction:
         if type_ == "SearchParameter":
             self._parameters.add(id_)
         # Most are new: one statement both looks and enters.
-        if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, self.lid + 1, self.rid)).rowcount:
-            self.lid += 1
-            self._new_lids = True
-            self._lids[type_, id_] = self.lid
-            return self.lid, 1, None
+        lid = self._numbers.next(type_)
+        if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, lid, self.rid)).rowcount:
+            self._numbers.take(type_)
+            self._lids[type_, id_] = lid
+            return lid, 1, None
         lid, current = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
         if (t, id_) in self._heads:  # written a moment ago by the same write function
             self._flush_versions()
@@ -465,10 +465,8 @@ class SqliteTransaction:
             t = self.names.type(type_)
             row = self._connection.execute("SELECT lid FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
             if row is None:
-                self.lid += 1
-                self._new_lids = True
-                self._connection.execute("INSERT INTO ent VALUES(?,?,?,0)", (id_, t, self.lid))
-                lid = self.lid
+                lid = self._numbers.take(type_)
+                self._connection.execute("INSERT INTO ent VALUES(?,?,?,0)", (id_, t, lid))
             else:
                 lid = kept(self._connection, row[0]) if type_ == "Patient" else row[0]
             self._lids[type_, id_] = lid
