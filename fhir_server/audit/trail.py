@@ -26,6 +26,7 @@ from fhir_server.audit.chain import (
     Broken,
     Head,
     Walk,
+    arriving_path,
     sealed,
     segment_path,
     segments,
@@ -277,17 +278,7 @@ class Trail:
         """Go to the beginning of the segment ``first``, making it if it is not there."""
         path = segment_path(self.folder, first)
         if not path.exists():
-            head = Head(self._algorithm, first, self._hash, self._clock())
-            arriving = path.with_suffix(".new")
-            arriving.unlink(missing_ok=True)
-            descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, head.encode())
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            arriving.rename(path)
-            _sync_folder(self.folder)
+            self._place(self._prepare(first), first)
         if self._previous >= 0:
             os.close(self._previous)
         self._previous, self._descriptor = self._descriptor, os.open(path, os.O_RDWR)
@@ -296,11 +287,36 @@ class Trail:
         self._offset, self._allocated = HEAD, 0
         self._seq, self._hash = first - 1, self._head.before
 
+    def _prepare(self, first: int) -> Path:
+        """The segment ``first``, not yet in its place."""
+        head = Head(self._algorithm, first, self._hash, self._clock())
+        arriving = arriving_path(self.folder, first)
+        arriving.unlink(missing_ok=True)
+        descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, head.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return arriving
+
+    def _place(self, arriving: Path, first: int) -> None:
+        """Have a prepared segment in its place."""
+        arriving.rename(segment_path(self.folder, first))
+        _sync_folder(self.folder)
+
     def _continue(self) -> None:
-        """End this segment and begin the next."""
+        """End this segment and begin the next.
+
+        The next one is there, under another name, before the mark that leads to it: killed in between, the chain is
+        not one whose end was taken away.
+        """
+        arriving = self._prepare(self._seq + 1)
+        _sync_folder(self.folder)
         _write_at(self._descriptor, CONTINUED.to_bytes(_MARK, "big"), self._offset)
         os.ftruncate(self._descriptor, self._offset + _MARK)
         os.fsync(self._descriptor)
+        self._place(arriving, self._seq + 1)
         self._enter(self._seq + 1)
 
     def _set_aside(self) -> str:

@@ -52,7 +52,7 @@ class Admission:
     def admit(self, request: Request, context: Context) -> Context:
         """The context on behalf of whoever sends ``request``. Raises Unauthorized."""
         requester, access = self.access(request.headers.get("authorization"), context)
-        return replace(context, access=access, requester=requester, validator=self._checks)
+        return context.on_behalf(access, requester, self._checks)
 
     def access(self, authorization: str | None, context: Context) -> tuple[Requester, Access]:
         """Who sends this Authorization header, and on what terms. Raises Unauthorized."""
