@@ -39,6 +39,7 @@ SEGMENT = 16 * 1024 * 1024  # bytes after which a new segment is begun
 _AHEAD = bytes(256 * 1024)  # a segment grows by this much
 # Seconds of a sync from which it is done in a thread: sooner where many wait, as others can be served meanwhile.
 _SLOW, _SLOW_FOR_MANY, _MANY = 0.002, 0.0004, 4
+_ENOUGH, _LONGEST = 64, 0.001  # entries, and seconds that the first of them waits, for others to join
 _MARK = 4
 
 
@@ -79,6 +80,7 @@ class Trail:
         self._seq, self._hash = 0, GENESIS
         self._pending: list[tuple[bytes, Done]] = []
         self._scheduled = False
+        self._since = 0.0
         self._cost = 0.0
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
@@ -104,7 +106,8 @@ class Trail:
         self._pending.append((body, done))
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._since = time.perf_counter()
+            asyncio.get_running_loop().call_soon(self._gather, 1)
 
     async def append(self, body: bytes) -> None:
         """Append; when this returns, the entry is on the disk. Raises TooCostly when it cannot be written."""
@@ -140,6 +143,14 @@ class Trail:
                 os.close(descriptor)
 
     # -- group commit --------------------------------------------------------------------------------
+
+    def _gather(self, before: int) -> None:
+        """Flush, unless several came in this turn of the loop: then the next turn may bring more to share the sync."""
+        waiting = len(self._pending)
+        if before < waiting < _ENOUGH and time.perf_counter() - self._since < _LONGEST:
+            asyncio.get_running_loop().call_soon(self._gather, waiting)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         waiting, self._pending = self._pending, []
