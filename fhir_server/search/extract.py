@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from consent.references import relative
 from profiles.definitions import Definitions, SearchParameterDef
 
 from . import closures
@@ -125,9 +126,18 @@ class Extractor:
         self.zone = zone
         self.interval = interval_reader(zone)
         self.base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self._below = tuple(f"{url}/" for url in self.base_urls)
+        self._below_as_bytes = tuple(f"{url}/".encode() for url in self.base_urls)
         self.shield = Shield()
         self._types: dict[str, _TypeExtractor] = {}
         self._indexed: dict[str, Mapping[str, Indexed]] = {}
+
+    def relative(self, resource: dict[str, Any], text: bytes | None = None) -> dict[str, Any]:
+        """The resource with its references to this server relative; ``text`` is its JSON, where that is at hand."""
+        if text is not None and not any(base in text for base in self._below_as_bytes):
+            return resource
+        found: dict[str, Any] = relative(resource, self._below)
+        return found
 
     def params(self, type: str) -> Mapping[str, SearchParameterDef]:
         """The search parameters of a resource type by code, common and custom ones included."""
