@@ -219,7 +219,10 @@ def test_a_guardian_does_not_undo_what_an_adolescent_refused(county: County) -> 
     text = county.ask(resident_writing(teen), "GET", f"Consent/{made}").json
     for method, body in (("PUT", {**text, "status": "inactive"}), ("DELETE", None)):
         assert county.ask(me, method, f"Consent/{made}", body).status in (403, 404)
-    assert county.ask(resident_writing(teen), "DELETE", f"Consent/{made}").status == 204
+    recorded = county.create(HERE, verified(refusal(consent(f"Patient/{teen}", "Organization/township"))))
+    assert county.ask(me, "DELETE", f"Consent/{recorded}").status == 403
+    for id in (made, recorded):
+        assert county.ask(resident_writing(teen), "DELETE", f"Consent/{id}").status == 204
 
 
 def test_a_guardian_is_one_as_soon_as_the_age_is_known(county: County) -> None:

@@ -120,11 +120,11 @@ class Granting:
         """Whether the present version of a resource is its own proof."""
         return self._connection.execute("SELECT 1 FROM trusted WHERE lid=?", (lid,)).fetchone() is not None
 
-    def decides(self, person: int, now: int) -> bool:
-        """Whether a person of this number decides alone about the own file at ``now`` (µs): is 14 or older."""
+    def adolescent(self, person: int, now: int) -> bool:
+        """Whether a person of this number is 14 to 17 years old at ``now`` (µs): decides about the own file."""
         row = self._connection.execute("SELECT born FROM person WHERE pat=?", (person,)).fetchone()
         born = None if row is None else _last_day(row[0])
-        return born is None or birthday(born, CONSENTS_ITSELF) <= now
+        return born is not None and birthday(born, CONSENTS_ITSELF) <= now < birthday(born, ADULT_YEARS)
 
     def drop(self, type_: str, lid: int) -> None:
         """The resource is deleted: its rules end."""

@@ -52,17 +52,16 @@ class Judge:
             grounds += [gate.branch("self"), gate.granted()]
         if not self._holds(access, rid, disjunction(grounds)):
             raise Forbidden(f"This {type_} was not written by you: only its custodian changes it")
-        if access.person and self._of_somebody_who_decides(gate, rid):
+        if access.person and self._decided_by_an_adolescent(gate, rid):
             raise Forbidden(
-                "年满十四周岁者本人作出的决定由本人更改 / who is 14 or older changes what was decided alone"
+                "年满十四周岁者的决定由本人更改 / what somebody of 14 to 17 decided, a guardian does not change"
             )
 
-    def _of_somebody_who_decides(self, gate: Gate, rid: int) -> bool:
-        """Whether the version was written by its subject, somebody else than the requester and 14 or older."""
-        pat, org, time = self._connection.execute("SELECT pat, org, time FROM res WHERE rid=?", (rid,)).fetchone()
-        if pat != org or pat == gate.lid(f"Patient/{gate.access.person}"):
-            return False
-        return self._granting.decides(pat, max(time, gate.access.now))
+    def _decided_by_an_adolescent(self, gate: Gate, rid: int) -> bool:
+        """Whether the version is in the file of a ward of 14 to 17 and not the guardian's own."""
+        pat, org = self._connection.execute("SELECT pat, org FROM res WHERE rid=?", (rid,)).fetchone()
+        me = gate.lid(f"Patient/{gate.access.person}")
+        return me not in (pat, org) and self._granting.adolescent(pat, gate.access.now)
 
     def may_delete(self, access: Access, resource: dict[str, Any] | None) -> None:
         """Refuse a deletion that the resource itself forbids."""
