@@ -154,6 +154,11 @@ class AuthFile:
             found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
             return found
 
+    def fold(self) -> None:
+        """Fold the write-ahead log, which holds earlier pages, into the file (as far as readers let it)."""
+        with self._lock:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def backup(self, target: Path) -> None:
         """Write a consistent copy to ``target``, which must not exist; nobody but its owner reads it.
 
