@@ -320,7 +320,7 @@ class Application:
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = self._settings.body_limit
         length = request.headers.get("content-length", "")
-        if length.isdigit() and len(length) < 20 and int(length) > limit:
+        if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > limit:
             raise TooLarge(f"The body has {length} bytes; the limit is {limit}", "http.Content-Length")
         pieces: list[bytes] = []
         size = 0
