@@ -149,14 +149,14 @@ class Auditor:
             return None
         if exchange.written and status < 400 and len(exchange.written) >= len(exchange.seen):
             own = {(version.type, version.id) for version in exchange.written}
-            if all((version.type, version.id) in own for version in exchange.seen):
+            if all((version.type, version.id) in own for version in (*exchange.seen, *exchange.handed)):
                 return None  # told in full by the entry of the commit
         if status == 401:
             return self._unauthorized(exchange)
         denied = "" if status == 403 else None
         if status in (403, 404) and self.hidden is not None and len(request.segments) > 1:
             self._refusals.append((exchange, status))
-        if stored is not None and not exchange.written and stored not in exchange.seen:
+        if stored is not None and not exchange.written and stored not in exchange.seen and not exchange.handed:
             exchange.seen.append(stored)
         return shown(exchange, status, self._mask, self._kinds_of, denied)
 

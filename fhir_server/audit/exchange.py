@@ -25,6 +25,7 @@ class Exchange:
         "bases",
         "code",
         "events",
+        "handed",
         "patients",
         "request",
         "seen",
@@ -43,6 +44,7 @@ class Exchange:
         self.address = address
         self.who: Who = who(requester)
         self.seen: list[Stored] = []
+        self.handed: list[Stored] = []  # what writes were answered with, written by this exchange or before it
         self.written: list[Stored] = []  # told by the witness, before the commit
         self.asked: list[Request] = []  # entries of a Bundle
         self.events: list[Event] = []
@@ -68,6 +70,13 @@ def entry_asked(request: Request) -> None:
     exchange = CURRENT.get()
     if exchange is not None and exchange.request is not request:
         exchange.asked.append(request)
+
+
+def handed_out(stored: Stored) -> None:
+    """Note the version that a write is answered with: by a condition that finds it, it may be one that was there."""
+    exchange = CURRENT.get()
+    if exchange is not None:
+        exchange.handed.append(stored)
 
 
 def note(event: Event) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
+from urllib.parse import parse_qsl
 
 from consent.access import Access
 from consent.vocabulary import RecordClass
@@ -136,9 +137,11 @@ def concerned(request: Request) -> list[str]:
     """The ids of the Patients that a request names: in its path, or as ``patient`` or ``subject``."""
     found: list[str] = []
     segments = request.segments
+    condition = request.headers.get("if-none-exist")
+    asked = [*request.query, *parse_qsl(condition.rpartition("?")[2])] if condition else request.query
     if len(segments) > 1 and segments[0] == "Patient" and segments[1][:1] not in ("_", "$"):
         found.append(segments[1])
-    for name, value in request.query:
+    for name, value in asked:
         name, _, modifier = name.partition(":")
         named = name in ("patient", "subject") and modifier in ("", "Patient")
         if named or (name == "_id" and segments[:1] == ("Patient",)):
@@ -147,6 +150,12 @@ def concerned(request: Request) -> list[str]:
                 if match and ("/" not in one or "Patient/" in one):
                     found.append(match[1])
     return [id for id in found if len(id) <= 64 and without_numbers(id) == id]
+
+
+def _entries_about(exchange: Exchange) -> list[str]:
+    """The ids of the Patients whose things entries of a Bundle searched or counted."""
+    searches = (entry for entry in exchange.asked if entry.query or len(entry.segments) > 2)
+    return [id for entry in searches if entry.method == "GET" for id in concerned(entry)]
 
 
 def asked(request: Request, mask: Mask) -> str:
@@ -164,8 +173,11 @@ def shown(exchange: Exchange, status: int, mask: Mask, granted: Granted | None, 
     request = exchange.request
     code = exchange.code or interaction(request.method, request.segments)
     action = kind_of(code).action
-    patients = exchange.patients + concerned(request)
+    seen = _handed_out(exchange, code) if status < 400 else ()
+    patients = exchange.patients + concerned(request) + _entries_about(exchange)
     detail = request.segments[-1] if code == "operation" else ""
+    if code in _WRITES and seen:
+        code, action, detail = "read", "R", code  # a condition found what was there
     if status in (403, 404):
         patients = [denied] if denied else []  # what the path names may not be there
     if denied is not None:
@@ -174,7 +186,6 @@ def shown(exchange: Exchange, status: int, mask: Mask, granted: Granted | None, 
     bases = exchange.bases
     query = asked(request, mask) if code != "read" else ""
     if status < 400:
-        seen = _handed_out(exchange, code)
         item_action = "R" if code in ("batch", "transaction") else ""
         for stored in seen:
             gathered.add(stored, item_action)
@@ -203,12 +214,15 @@ def shown(exchange: Exchange, status: int, mask: Mask, granted: Granted | None, 
 
 
 def _handed_out(exchange: Exchange, code: str) -> Sequence[Stored]:
-    if code in _WRITES:
-        return ()  # what a write reads for itself is shown to nobody
+    # What a write reads for itself is shown to nobody.
+    seen = exchange.handed if code in _WRITES else exchange.seen
+    if exchange.handed and code not in _WRITES:
+        known = {(stored.type, stored.id, stored.version) for stored in seen}
+        seen = [*seen, *(one for one in exchange.handed if (one.type, one.id, one.version) not in known)]
     if not exchange.written:
-        return exchange.seen
+        return seen
     own = {(stored.type, stored.id) for stored in exchange.written}
-    return [stored for stored in exchange.seen if (stored.type, stored.id) not in own]
+    return [stored for stored in seen if (stored.type, stored.id) not in own]
 
 
 def written(exchange: Exchange, versions: Sequence[Stored], mask: Mask, ident: bytes) -> Event:

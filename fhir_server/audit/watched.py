@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from consent.access import Access
-from fhir_server.audit.exchange import CURRENT
-from fhir_server.search.tree import Query
+from fhir_server.audit.exchange import CURRENT, Exchange
+from fhir_server.search.tree import And, Chain, Contains, Has, Node, Not, Or, Param, Query, Token
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Store, Stored, Transaction
 
 T = TypeVar("T")
+_MOST_SOUGHT = 20  # people, and identifiers, of one query
+_EVERYTHING = Access.everything("whom a query names by an identifier")
 
 
 class WatchedStore:
@@ -48,13 +50,26 @@ class WatchedStore:
         page = await self.store.search(query, access, cursor, digest)
         exchange = CURRENT.get()
         if exchange is not None:
+            if not page.matches:
+                await self._note_sought(query, exchange)
             exchange.seen.extend(page.matches)
             exchange.seen.extend(page.includes)
         return page
 
     async def count(self, query: Query, access: Access) -> int:
-        """The number of matches."""
+        """The number of matches; whom it counts by an identifier is noted, as no row tells it."""
+        exchange = CURRENT.get()
+        if exchange is not None:
+            await self._note_sought(query, exchange)
         return await self.store.count(query, access)
+
+    async def _note_sought(self, query: Query, exchange: Exchange) -> None:
+        """Note the people whose identifiers the query names."""
+        named = [token for _, node in query.where for token in identifiers(node)]
+        if named:
+            sought = Query((("Patient", Or(tuple(named[:_MOST_SOUGHT]))),), count=_MOST_SOUGHT)
+            page = await self.store.search(sought, _EVERYTHING)
+            exchange.patients += [found.patient for found in page.matches if found.patient]
 
     async def write(self, work: Callable[[Transaction], T], access: Access) -> T:
         """Run ``work`` atomically."""
@@ -73,6 +88,21 @@ class WatchedStore:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+
+def identifiers(node: Node) -> list[Token]:
+    """The conditions on a Patient's identifier that a query holds, however it leads to the Patient."""
+    match node:
+        case And(nodes) | Or(nodes):
+            return [token for one in nodes for token in identifiers(one)]
+        case Chain(_, _, inner) | Has(_, inner) | Not(inner) | Contains(_, inner):
+            return identifiers(inner)
+        case Token(param, system, code) if code is not None:
+            if param.type == "Patient" and param.key.startswith("identifier"):
+                return [node]
+            if param.key.endswith(":identifier"):  # of a reference: subject:identifier=system|value
+                return [Token(Param("Patient", "identifier"), system, code)]
+    return []
 
 
 def _noted(stored: Stored | None) -> Stored | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.audit.exchange import call_it
+from fhir_server.audit.exchange import call_it, handed_out
 from fhir_server.errors import BadRequest, FhirError
 from fhir_server.http.body import parsed_body
 from fhir_server.http.errors import error_response
@@ -50,9 +50,10 @@ async def submit(request: Request, context: Context) -> Response:
 
 
 def _prefer(answers: list[Answer], wanted: str) -> None:
-    """Add to the answers of a transaction's writes what the client wants returned."""
+    """Add to the answers of a transaction's writes what the client wants returned, and note what they tell of."""
     for answer in answers:
         if answer.located and answer.stored is not None:
+            handed_out(answer.stored)
             if wanted == "representation":
                 answer.body = answer.stored.body
             elif wanted == "OperationOutcome":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.audit.exchange import handed_out
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.http.conditional import etag, http_date
@@ -64,6 +65,7 @@ def answer(change: Change, request: Request) -> Response:
         if stored is not None:
             response.headers.append(("ETag", etag(stored.version)))
         return response
+    handed_out(stored)
     place = f"{request.base_url}/{stored.type}/{stored.id}/_history/{stored.version}"
     response.headers = [
         ("ETag", etag(stored.version)),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 
 from consent.vocabulary import GUARDIAN_PERSON
 from fhir_server.audit.verify import verify
+from loaders.demo.identity import IDENTITY_NUMBER as RESIDENT_NUMBER
+from loaders.demo.identity import identity_number
 from profiles.definitions import load
 from profiles.structure import Validator
 from tests.audit.county import County, resident, staff, system
@@ -124,6 +127,72 @@ def test_a_transaction_is_told_by_person_and_kind_of_change(county: County) -> N
     for patient, count in ((county.zhang, 2), (county.li, 1)):
         event = county.log(AUDITOR, f"patient={patient}&action=C")[0]
         assert len([r for r in references(event) if r.startswith("Condition/")]) == count
+
+
+def test_what_a_conditional_create_finds_is_a_read_in_the_log_of_the_person(county: County) -> None:
+    id = county.observation(county.zhang)
+    resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    answer = county.ask(WANG, "POST", "Observation", resource, {"if-none-exist": f"_id={id}"})
+    assert (answer.status, answer.json["id"]) == (200, id)
+    event = county.log(AUDITOR, f"patient={county.zhang}&_count=1")[0]
+    assert (event["action"], event["subtype"][0]["code"]) == ("R", "read")
+    assert references(event) == [f"Patient/{county.zhang}", f"Observation/{id}/_history/1"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_what_an_entry_of_a_bundle_finds_by_its_condition_is_in_the_log(county: County, kind: str) -> None:
+    id = county.observation(county.zhang)
+    resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    request = {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={id}"}
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": [{"resource": resource, "request": request}]}
+    answer = county.ask(WANG, "POST", "", bundle, {"prefer": "return=representation"})
+    assert answer.json["entry"][0]["resource"]["id"] == id
+    (event,) = county.log(AUDITOR, f"patient={county.zhang}&entity=Observation/{id}&action=R")
+    assert references(event) == [f"Patient/{county.zhang}", f"Observation/{id}/_history/1"]
+
+
+def test_a_person_who_is_found_and_not_changed_was_read(county: County) -> None:
+    number = {"system": RESIDENT_NUMBER, "value": identity_number(12, date(1971, 2, 3), False)}
+    patient = {"resourceType": "Patient", "identifier": [number], "name": [{"text": "周七"}], "birthDate": "1971-02-03"}
+    id = county.create(system("county"), patient)
+    for status in (200, 200):
+        answer = county.ask(system("township"), "POST", "Patient", patient)
+        assert (answer.status, answer.json["id"]) == (status, id)
+    event = county.log(AUDITOR, f"patient={id}&agent=Device/emr-township&_count=1")[0]
+    assert event["action"] == "R"
+    assert references(event)[0] == f"Patient/{id}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Observation?patient.identifier={}&_summary=count",
+        "Observation?subject:Patient.identifier={}&code=2345-7&_summary=count",
+        "Observation?subject:identifier={}&_summary=count",
+        "Observation?encounter.patient.identifier={}&_total=accurate&_count=0",
+        "Condition?patient.identifier={}",
+        "Patient?identifier={}&_summary=count",
+    ],
+)
+def test_a_count_by_somebodys_number_is_in_the_log_of_that_person(county: County, query: str) -> None:
+    number = {"system": "urn:yidang:test", "value": f"Z{len(query)}"}
+    patient = {"resourceType": "Patient", "identifier": [number], "name": [{"text": "吴八"}], "birthDate": "1972-03-04"}
+    id = county.create(system("county"), patient)
+    sought = query.format(f"urn:yidang:test|{number['value']}")
+    assert county.ask(WANG, "GET", sought).status == 200
+    event = county.log(AUDITOR, f"patient={id}&_count=1")[0]
+    assert event["subtype"][0]["code"] == "search-type"
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": sought}}]}
+    assert county.ask(WANG, "POST", "", bundle).status == 200
+    assert len(county.log(AUDITOR, f"patient={id}&agent=Practitioner/wang")) == 2
+
+
+def test_a_count_in_a_batch_is_in_the_log_of_whom_it_names(county: County) -> None:
+    nobody = county.file_of("county", "郑九")
+    request = {"method": "GET", "url": f"Observation?patient={nobody}&_summary=count"}
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": request}]}
+    assert county.ask(WANG, "POST", "", bundle).status == 200
+    assert references(county.log(AUDITOR, f"patient={nobody}&_count=1")[0]) == [f"Patient/{nobody}"]
 
 
 def test_a_refusal_is_told_to_the_person_whose_file_it_was(county: County) -> None:
