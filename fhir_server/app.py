@@ -16,7 +16,7 @@ from fhir_server.audit.routes import AuditLog
 from fhir_server.audit.watched import WatchedStore
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.verify import Authenticator
-from fhir_server.beside import beside
+from fhir_server.beside import beside, directory_of
 from fhir_server.context import Context
 from fhir_server.http.admission import Admission
 from fhir_server.http.shell import Application, Started
@@ -112,7 +112,7 @@ def _start(settings: Settings) -> Started:
     auditor.granted, auditor.hidden = store.granted, hidden_in(store)
     auditor.attach(store)
     auth_file = AuthFile.open(settings.data, master)
-    tokens = Authenticator(auth_file, settings)
+    tokens = Authenticator(auth_file, settings, holds=directory_of(store, context).holds)
 
     def close() -> None:
         auditor.close()

@@ -36,6 +36,14 @@ def beside(
     return app
 
 
+def directory_of(store: SqliteStore, context: Context) -> RecordDirectory:
+    """Who may act as what, by the records; ``store`` is not a watched one."""
+    clock = context.clock
+    return RecordDirectory(
+        store, context.extractor, lambda asker: access_for(asker, clock()), store.wards, clock, context.settings.zone
+    )
+
+
 def _mount_sign_in(app: FastAPI, auth_file: AuthFile, store: SqliteStore, context: Context, auditor: Auditor) -> None:
     """Pages of sign-in and authorization, and the endpoints of OAuth."""
     clock, settings = context.clock, context.settings
@@ -49,9 +57,7 @@ def _mount_sign_in(app: FastAPI, auth_file: AuthFile, store: SqliteStore, contex
         about = (seen.patient,) if seen.patient else ()
         auditor.record_now(_event(clock(), seen.kind, asker, seen.address, seen.detail, about))
 
-    directory = RecordDirectory(
-        store, context.extractor, lambda asker: access_for(asker, clock()), store.wards, clock, settings.zone
-    )
+    directory = directory_of(store, context)
 
     async def stands(account: str, requester: Requester) -> bool:
         return await still_stands(auth_file, directory, account, requester)

@@ -153,6 +153,19 @@ class RecordDirectory:
         start, end = bounds.get("start") or (now, now), bounds.get("end") or (now, now + 1)
         return start[0] <= now < end[1]
 
+    def holds(self, requester: Requester) -> bool:
+        """Whether a member of staff still has the role by which the token was issued (True where it names none)."""
+        if not requester.role_id:
+            return True
+        person = self._read(*requester.subject.split("/", 1)) if "/" in requester.subject else None
+        role = self._read("PractitionerRole", requester.role_id)
+        if person is None or person.get("active") is False or role is None:
+            return False
+        same = f"Practitioner/{_referred(role.get('practitioner'), 'Practitioner')}" == requester.subject
+        asked = (requester.institution, requester.department, requester.role)
+        found = self._positions_of(role, requester.role_id) if same else ()
+        return asked in {(one.institution, one.department, one.role) for one in found}
+
     async def people(self, patient: str) -> Sequence[Person]:
         """The resident (of merged Patients the one that is kept), then the wards by name."""
         own = self._living(patient)

@@ -119,7 +119,7 @@ def _refresh(request: Exchange) -> Granted:
         reused = row["used"] is not None
         if reused:
             _end_family(connection, row["family"], request.now)
-        elif row["good"] and request.now < min(row["expires"], row["session_expires"] or row["expires"]):
+        elif row["good"] and request.now < row["expires"]:
             return _refreshed(request, connection, row)
     if reused:
         raise invalid_grant("The refresh token was used before; all tokens of this authorization are revoked")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from consent.requester import Requester
@@ -21,12 +22,14 @@ _LOOK_SECONDS = 0.05
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
 STANDING = """
 SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.used,
-  min(t.expires, coalesce(a.expires, t.expires)) AS expires, s.expires AS session_expires,
+  min(t.expires, coalesce(a.expires, t.expires), coalesce(s.expires, t.expires)) AS expires,
   t.revoked IS NULL AND c.revoked IS NULL AND (t.session = '' OR s.id IS NOT NULL AND s.revoked IS NULL)
   AND (t.account = '' OR a.active = 1 AND (a.kind = 'resident' OR EXISTS (
     SELECT 1 FROM account_roles r WHERE r.account = t.account
       AND r.institution = json_extract(t.claims, '$.institution') AND r.role = json_extract(t.claims, '$.role')
-      AND r.department = coalesce(json_extract(t.claims, '$.department'), '')))) AS good
+      AND r.department = coalesce(json_extract(t.claims, '$.department'), ''))))
+  AND NOT EXISTS (SELECT 1 FROM tokens p WHERE p.id = json_extract(t.claims, '$.opened_by') AND p.revoked IS NOT NULL)
+  AS good, json_extract(t.claims, '$.opened_by') AS opened
 FROM tokens t LEFT JOIN clients c ON c.id = t.client LEFT JOIN sessions s ON s.id = t.session
   LEFT JOIN accounts a ON a.id = t.account
 WHERE t.hash = ? AND t.use = ?
@@ -37,12 +40,24 @@ WHERE t.hash = ? AND t.use = ?
 class _Known:
     requester: Requester
     expires: float
+    opened: bool = False
 
 
 class Authenticator:
-    """Says who sends a request. It may be used from any thread."""
+    """Says who sends a request. It may be used from any thread.
 
-    def __init__(self, auth_file: AuthFile, settings: Settings, external: ExternalIssuer | None = None) -> None:
+    ``holds`` tells whether somebody still has the role of a token: asked at every use of one that opened a file in
+    an emergency. Others are short-lived, and their roles looked at when they are refreshed.
+    """
+
+    def __init__(
+        self,
+        auth_file: AuthFile,
+        settings: Settings,
+        external: ExternalIssuer | None = None,
+        holds: Callable[[Requester], bool] | None = None,
+    ) -> None:
+        self._holds = holds
         self._external = ExternalIssuer(settings) if external is None and settings.oidc_issuer else external
         self._foreign: dict[bytes, _Known] = {}
         self._lock = threading.Lock()
@@ -90,7 +105,9 @@ class Authenticator:
                 if len(self._known) >= _REMEMBERED:
                     self._known.clear()
                 self._known[key] = known
-        return known.requester if now < known.expires else None
+        if now >= known.expires or (known.opened and self._holds is not None and not self._holds(known.requester)):
+            return None
+        return known.requester
 
     def _by_provider(self, token: str, now: float) -> Requester | None:
         """Who sends a token of the external provider; what was found right is remembered for a minute."""
@@ -119,7 +136,7 @@ class Authenticator:
         row: sqlite3.Row | None = self._connection.execute(STANDING, (key, "access")).fetchone()
         if row is None or not row["good"]:
             return None
-        return _Known(requester_of(row["claims"], row["id"]), row["expires"])
+        return _Known(requester_of(row["claims"], row["id"]), row["expires"], bool(row["opened"]))
 
     def close(self) -> None:
         """Close its connection."""

@@ -14,15 +14,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from consent import Access, Requester, Scope
+from consent import Access, Requester
 from consent.vocabulary import ACT_REASON, ROLES, TASK_KIND
 from fhir_server.audit.exchange import call_it, concerns
 from fhir_server.auth.file import AuthFile
 from fhir_server.auth.issue import issue
+from fhir_server.auth.scopes import render
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Conflict, Forbidden, NotFound
 from fhir_server.http.desk import Answered, Asked, staff
 from fhir_server.interactions.criteria import read_search
+from fhir_server.records.reach import in_file
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
 from profiles.lossless import parse
@@ -37,6 +39,7 @@ REASONS: dict[str, str] = {
 }
 _APPROVER = re.compile(r"Practitioner/[A-Za-z0-9.-]{1,64}", re.ASCII)
 _PURPOSES = ("ETREAT", "BTG")
+_FOREIGN_SECONDS = 3600  # of a file opened by a token of another issuer
 _REVIEW_DAYS = 5  # working days
 _OPEN, _JUSTIFIED, _UNJUSTIFIED = "requested", "completed", "rejected"
 
@@ -65,6 +68,10 @@ class BreakGlass:
         approver = asked.body.get("approver")
         if approver is not None and not (isinstance(approver, str) and _APPROVER.fullmatch(approver)):
             raise BadRequest("'approver' is a reference like Practitioner/123", "approver", code="value")
+        scopes = in_file(requester, patient)
+        if not scopes:
+            raise Forbidden("No scope of this token reads in this person's file", "http.Authorization")
+        base = self._base(requester, context.clock() / 1_000_000)
         server = Access.everything("break-glass")
         if (found := context.store.read("Patient", patient, server)) is None or found.deleted:
             raise NotFound(f"There is no Patient/{patient}")
@@ -76,15 +83,15 @@ class BreakGlass:
             lambda transaction: _file(transaction, task, _notice(task), context),
             replace(server, party=f"Organization/{requester.institution}"),
         )
-        token = self._token(requester, patient, purpose)
+        facts = replace(requester, purpose=purpose, patient=patient, encounter="", scopes=scopes)
         answer = {
             "task": f"Task/{written.id}",
             "patient": patient,
             "until": until.isoformat(timespec="seconds"),
-            "access_token": token,
+            "access_token": base.token(self.auth_file, facts),
             "token_type": "Bearer",
-            "expires_in": self.hours * 3600,
-            "scope": "patient/*.rs",
+            "expires_in": int(base.seconds),
+            "scope": " ".join(map(render, scopes)),
             "purpose": purpose,
         }
         return Answered(answer, 201)
@@ -142,12 +149,20 @@ class BreakGlass:
         concerns(stored.patient)
         return Answered(_told(parse(stored.body or b"{}")))
 
-    def _token(self, requester: Requester, patient: str, purpose: str) -> str:
-        """A token of the same person, good for reading this file only; it ends with the sign-in it rests on."""
-        row = self.auth_file.row("SELECT account, session FROM tokens WHERE id = ?", requester.token)
-        facts = replace(requester, purpose=purpose, patient=patient, encounter="", scopes=(_READ,))
-        account, session = (row["account"], row["session"]) if row is not None else ("", "")
-        return issue(self.auth_file, facts, self.hours * 3600, account=account or "", session=session or "")
+    def _base(self, requester: Requester, now: float) -> _Base:
+        """What the new token rests on. Raises Forbidden for a token that was itself given in an emergency."""
+        row = self.auth_file.row(
+            "SELECT t.account, t.session, t.family, s.expires AS ends, json_extract(t.claims, '$.opened_by') AS opened"
+            " FROM tokens t LEFT JOIN sessions s ON s.id = t.session WHERE t.id = ?",
+            requester.token,
+        )
+        if row is None:
+            # Of another issuer, who does not tell us when it withdraws something: not longer than its own may live.
+            return _Base(requester.token, now, min(self.hours * 3600, _FOREIGN_SECONDS))
+        if row["opened"]:
+            raise Forbidden("The token of an opened file opens no further one", "http.Authorization")
+        seconds = min(self.hours * 3600, row["ends"] - now) if row["ends"] else self.hours * 3600
+        return _Base(requester.token, now, seconds, row["account"], row["session"], row["family"])
 
     def _task(
         self,
@@ -192,7 +207,29 @@ class BreakGlass:
         }
 
 
-_READ = Scope("patient", "*", "rs")
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the token of an opened file rests on: it ends with the token, session, account or authorization."""
+
+    opened_by: str
+    now: float
+    seconds: float
+    account: str = ""
+    session: str = ""
+    family: str = ""
+
+    def token(self, auth_file: AuthFile, facts: Requester) -> str:
+        """A token of the same person, good for reading this file only."""
+        return issue(
+            auth_file,
+            facts,
+            self.seconds,
+            now=self.now,
+            account=self.account,
+            session=self.session,
+            family=self.family,
+            extra={"opened_by": self.opened_by},
+        )
 
 
 def _treating(context: Context) -> Requester:

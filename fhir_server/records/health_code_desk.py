@@ -26,6 +26,7 @@ from fhir_server.records.health_code import code_of, with_code
 from fhir_server.records.index import merged_into
 from fhir_server.records.matching.person import HEALTH_CODE
 from fhir_server.records.merge import content_of
+from fhir_server.records.reach import reads_anybody, reads_person
 from fhir_server.records.signed_code import Claims, Expired, Forged, Signer, picture
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
@@ -116,6 +117,8 @@ def _bearer(asked: Asked) -> tuple[str, str]:
     if requester is None or requester.kind != "resident" or not requester.person:
         raise Forbidden("健康码由居民本人出示 / A health code is shown by the resident")
     id = asked.query.get("patient", requester.person).removeprefix("Patient/")
+    if not reads_person(requester, id):
+        raise Forbidden("此应用无权出示健康码 / No scope of this token reads this person", "http.Authorization")
     store: Any = asked.context.store
     if id == requester.person:
         return id, ""
@@ -132,6 +135,8 @@ def _scanning(context: Context) -> str:
         raise Forbidden("Only institutions scan health codes")
     if role is None or not role.care or not access.purpose & CARE:
         raise Forbidden("Health codes are scanned by those who treat, for treatment")
+    if not reads_anybody(requester):
+        raise Forbidden("No scope of this token reads Patient", "http.Authorization")
     return requester.institution
 
 

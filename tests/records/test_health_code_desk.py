@@ -97,6 +97,25 @@ def test_a_code_counts_once(county: County) -> None:
         assert (again.status, again.json["issue"][0]["code"]) == (409, "duplicate")
 
 
+@pytest.mark.parametrize("scope", ["patient/Slot.rs", "patient/Patient.s", "patient/Observation.rs"])
+def test_an_app_that_may_not_read_the_person_shows_no_code(county: County, scope: str) -> None:
+    me = replace(resident(county.zhang), scopes=(Scope(*scope.replace("/", ".").split(".")),), token=scope)
+    assert county.ask(me, "GET", "/health-code").status == 403
+
+
+def test_an_app_within_one_file_shows_no_code_of_another(county: County) -> None:
+    me = replace(resident(county.zhang), patient=county.li, token="in the file of a ward")
+    assert county.ask(me, "GET", "/health-code").status == 403
+
+
+@pytest.mark.parametrize("scope", ["system/Specimen.rs", "system/Patient.cu"])
+def test_a_program_that_may_not_read_persons_scans_nothing(county: County, scope: str) -> None:
+    laboratory = replace(system("township"), scopes=(Scope(*scope.replace("/", ".").split(".")),), token=scope)
+    code = show(county, county.zhang)["code"]
+    assert scan(county, code, laboratory).status == 403
+    assert scan(county, code).status == 201, "the refusal used nothing up"
+
+
 def test_an_expired_code_is_gone(county: County) -> None:
     code = show(county, county.zhang)["health_code"]
     old = signer(county).sign(code, time.time() - SECONDS - 1, SECONDS)
