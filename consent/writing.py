@@ -9,7 +9,7 @@ from consent.access import Access
 from consent.compile import RESERVED, Facts, reach, verified
 from consent.labels import class_of
 from consent.references import reference_of
-from consent.vocabulary import GUARDIAN_PERSON, STEWARDSHIP, TASK_KIND, RecordClass
+from consent.vocabulary import ACT_REASON, GUARDIAN_PERSON, STEWARDSHIP, TASK_KIND, RecordClass
 from profiles.issues import Issue
 
 Resource = Mapping[str, Any]
@@ -60,8 +60,8 @@ def refused(access: Access, resource: Resource | None, before: Before | None) ->
 
 def _judge(access: Access, resource: Resource) -> str | None:
     type = resource["resourceType"]
-    if type == "Task" and _reserved(resource):
-        return "这类任务只由系统写入 / Tasks of this kind are written by the server only"
+    if _reserved(resource):
+        return f"这类 {type} 只由系统写入 / a {type} of this kind is written by the server only"
     if access.person:
         if type not in access.amends:
             types = ", ".join(sorted(access.amends)) or "nothing"
@@ -119,10 +119,21 @@ def _unsound(consent: Resource, facts: Facts) -> Iterator[Issue]:
         yield Issue("business-rule", text, ("Consent.performer",))
 
 
+# By type: the element whose codings say that only the server writes it. A notice of an emergency access is not
+# taken back by whom it tells of.
+_RESERVED: Mapping[str, tuple[str, str, frozenset[str]]] = {
+    "Task": ("code", TASK_KIND, RESERVED | STEWARDSHIP),
+    "Communication": ("category", ACT_REASON, frozenset({"BTG"})),
+}
+
+
 def _reserved(resource: Resource) -> bool:
+    element, system, codes = _RESERVED.get(resource["resourceType"], ("", "", frozenset()))
+    value = resource.get(element) or ()
     return any(
-        coding.get("system") == TASK_KIND and coding.get("code") in RESERVED | STEWARDSHIP
-        for coding in (resource.get("code") or {}).get("coding", ())
+        coding.get("system") == system and coding.get("code") in codes
+        for concept in (value if isinstance(value, list) else [value] if value else ())
+        for coding in concept.get("coding", ())
     )
 
 

@@ -24,6 +24,7 @@ from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Conflict, Forbidden, NotFound
 from fhir_server.http.desk import Answered, Asked, staff
 from fhir_server.interactions.criteria import read_search
+from fhir_server.records.acting import acting
 from fhir_server.records.reach import in_file
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
@@ -277,8 +278,11 @@ def _notice(task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _file(transaction: Transaction, task: dict[str, Any], notice: dict[str, Any], context: Context) -> Stored:
     stored = transaction.put(prepare(task, context.new_id(), context.extractor), "POST")
+    # Nobody's to keep: the institution that opened the file neither changes what the resident was told nor deletes it.
+    nobody = replace(transaction.access, party="")
     about = {**notice, "about": [{"reference": f"Task/{stored.id}"}]}
-    transaction.put(prepare(about, context.new_id(), context.extractor), "POST")
+    with acting(transaction, nobody):
+        transaction.put(prepare(about, context.new_id(), context.extractor), "POST")
     return stored
 
 

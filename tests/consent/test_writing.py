@@ -30,6 +30,14 @@ def test_tasks_that_open_files_are_the_servers_own() -> None:
     assert refused(Access.everything("the server"), RESERVED, None) is None
 
 
+def test_the_notice_of_an_emergency_is_the_servers_own() -> None:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "BTG"}
+    notice = {"resourceType": "Communication", "category": [{"text": "other"}, {"coding": [coding]}]}
+    assert refused(staff("physician"), notice, None)
+    assert refused(staff("physician"), {"resourceType": "Communication"}, notice)
+    assert refused(staff("physician"), {"resourceType": "Communication"}, None) is None
+
+
 @pytest.mark.parametrize("type", ["Organization", "OrganizationAffiliation", "PractitionerRole", "ValueSet"])
 def test_who_is_who_is_kept_by_the_administrators(type: str) -> None:
     assert refused(staff("physician"), {"resourceType": type}, None)

@@ -14,7 +14,7 @@ from consent import Requester, Scope
 from consent.vocabulary import ROLE
 from fhir_server.auth import accounts, clients, sessions, token
 from fhir_server.auth.issue import issue, token_hash
-from tests.audit.county import County, staff
+from tests.audit.county import County, resident, staff, system
 from tests.leaks.http import Answer
 
 DOCTOR = staff("wang", "township", "physician")
@@ -144,3 +144,22 @@ def test_the_token_ends_with_the_role(county: County, signed_in: str, end: dict[
     changed = county.ask(ADMINISTRATOR, "PUT", path, {**role, **end}) if end else None
     assert (changed or county.ask(ADMINISTRATOR, "DELETE", path)).status in (200, 204)
     assert status(county, given, f"Patient/{county.zhang}") == 401
+
+
+def test_the_resident_keeps_the_notice_whatever_the_institution_does(county: County) -> None:
+    opened(county, county.zhang)
+    me, emr = resident(county.zhang), system("township")
+    me = replace(me, patient=county.zhang)
+    (entry,) = county.ask(me, "GET", "Communication").json["entry"]
+    notice = entry["resource"]
+    path = f"Communication/{notice['id']}"
+    patch = [{"op": "replace", "path": "/payload/0/contentString", "value": "无"}]
+    headers = {"content-type": "application/json-patch+json"}
+    for who in (emr, DOCTOR, system("county")):
+        assert county.ask(who, "PATCH", path, patch, headers).status in (403, 404)
+        assert county.ask(who, "PUT", path, {**notice, "category": [{"text": "x"}]}).status in (403, 404)
+        assert county.ask(who, "DELETE", path).status in (204, 403, 404)
+        assert county.ask(who, "DELETE", f"Communication?_id={notice['id']}").status in (204, 403, 404)
+    assert county.ask(me, "GET", path).json == notice
+    forged = {key: value for key, value in notice.items() if key not in ("id", "meta", "about")}
+    assert county.ask(emr, "POST", "Communication", forged).status == 403
