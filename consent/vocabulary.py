@@ -21,6 +21,8 @@ GUARDIAN_PERSON = "urn:yidang:guardian-person"  # extension of RelatedPerson: th
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
+MERGING = frozenset({"merge", "unmerge"})  # LIFECYCLE codes: how two Patients became one, and two again
 RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
 
 

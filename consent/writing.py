@@ -9,7 +9,7 @@ from consent.access import Access
 from consent.compile import RESERVED, Facts, reach, verified
 from consent.labels import class_of
 from consent.references import reference_of
-from consent.vocabulary import ACT_REASON, GUARDIAN_PERSON, STEWARDSHIP, TASK_KIND, RecordClass
+from consent.vocabulary import ACT_REASON, GUARDIAN_PERSON, LIFECYCLE, MERGING, STEWARDSHIP, TASK_KIND, RecordClass
 from profiles.issues import Issue
 
 Resource = Mapping[str, Any]
@@ -120,10 +120,11 @@ def _unsound(consent: Resource, facts: Facts) -> Iterator[Issue]:
 
 
 # By type: the element whose codings say that only the server writes it. A notice of an emergency access is not
-# taken back by whom it tells of.
+# taken back by whom it tells of, and what a merge is undone by is nobody's to make up.
 _RESERVED: Mapping[str, tuple[str, str, frozenset[str]]] = {
     "Task": ("code", TASK_KIND, RESERVED | STEWARDSHIP),
     "Communication": ("category", ACT_REASON, frozenset({"BTG"})),
+    "Provenance": ("activity", LIFECYCLE, MERGING),
 }
 
 

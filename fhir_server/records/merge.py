@@ -7,10 +7,12 @@ this in a Provenance. That names the versions before and after, so that ``unmerg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from consent.vocabulary import LIFECYCLE
 from fhir_server.context import Context
 from fhir_server.errors import Conflict, NotFound, Unprocessable
 from fhir_server.interactions.criteria import criteria
@@ -25,7 +27,6 @@ from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
 from profiles.lossless import parse
 
-LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _MOST_TASKS = 200
 _MOST_MERGES = 1000
@@ -141,7 +142,7 @@ def unmerge(source_id: str, version: Version, transaction: Transaction, context:
         if target_id is None:
             raise Conflict(f"Patient/{source_id} is not merged into another")
         target = current(transaction, target_id)
-        pairs = _pairs(_merge_of(source_id, target_id, transaction, context))
+        pairs = _merge_of(source_id, target_id, transaction, context)
         transaction.unalias(source_id)
         new: dict[str, Stored] = {}
         for stored in (target, source, *_task(pairs, transaction)):
@@ -196,35 +197,46 @@ def _versioned(stored: Stored) -> str:
     return f"{stored.type}/{stored.id}/_history/{stored.version}"
 
 
-def _merge_of(source_id: str, target_id: str, transaction: Transaction, context: Context) -> Resource:
-    """The Provenance of the last merge of the source into the target."""
+Pairs = dict[str, tuple[int, int]]
+"""By reference: the numbers of the version before the merge and of the one that it made."""
+
+
+def _merge_of(source_id: str, target_id: str, transaction: Transaction, context: Context) -> Pairs:
+    """What the Provenance of the last merge of the source into the target says; only the server writes such."""
     query = criteria("Provenance", [("target", f"Patient/{source_id}")], context)
+    both = {f"Patient/{source_id}", f"Patient/{target_id}"}
     found = [
-        (stored.sequence, provenance)
+        (stored.sequence, pairs)
         for stored in transaction.find("Provenance", query, _MOST_MERGES)
-        if _is_merge(provenance := content_of(stored), source_id, target_id)
+        if both <= (pairs := _pairs(content_of(stored))).keys()
     ]
     if not found:
         raise Conflict(f"How Patient/{source_id} was merged is not on record")
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def _is_merge(provenance: Resource, source_id: str, target_id: str) -> bool:
-    codes = {coding.get("code") for coding in provenance.get("activity", {}).get("coding", ())}
-    named = {item.get("reference", "").partition("/_history/")[0] for item in provenance["target"]}
-    return codes == {"merge"} and {f"Patient/{source_id}", f"Patient/{target_id}"} <= named
-
-
-def _pairs(provenance: Resource) -> dict[str, tuple[int, int]]:
-    """By reference: the numbers of the version before the merge and of the one that it made."""
-    found: dict[str, tuple[int, int]] = {}
-    for entity, target in zip(provenance["entity"], provenance["target"], strict=True):
-        reference, _, old = entity["what"]["reference"].partition("/_history/")
-        found[reference] = int(old), int(target["reference"].partition("/_history/")[2])
+def _pairs(provenance: Resource) -> Pairs:
+    """The versions that a merge put in each other's place; none where it is not the Provenance of a merge."""
+    codings = provenance.get("activity", {}).get("coding", ())
+    if [(coding.get("system"), coding.get("code")) for coding in codings] != [(LIFECYCLE, "merge")]:
+        return {}
+    found: Pairs = {}
+    entities, targets = provenance.get("entity", ()), provenance["target"]
+    for entity, target in zip(entities, targets, strict=False):  # a load may bring one that is no merge of ours
+        reference, old = _version_of(entity["what"])
+        same, made = _version_of(target)
+        if reference == same and old and made:
+            found[reference] = old, made
     return found
 
 
-def _task(pairs: dict[str, tuple[int, int]], transaction: Transaction) -> list[Stored]:
+def _version_of(reference: Resource) -> tuple[str, int]:
+    """``Type/id`` and the number of the version that a reference names; 0 where it names none."""
+    named, _, number = str(reference.get("reference", "")).partition("/_history/")
+    return named, int(number) if re.fullmatch("[1-9][0-9]{0,8}", number) else 0
+
+
+def _task(pairs: Pairs, transaction: Transaction) -> list[Stored]:
     """The Task that the merge closed, where it is still as the merge left it."""
     for reference, (_, made) in pairs.items():
         type, _, id = reference.partition("/")

@@ -38,6 +38,16 @@ def test_the_notice_of_an_emergency_is_the_servers_own() -> None:
     assert refused(staff("physician"), {"resourceType": "Communication"}, None) is None
 
 
+@pytest.mark.parametrize("code", ["merge", "unmerge"])
+def test_how_persons_were_merged_is_the_servers_own(code: str) -> None:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "code": code}
+    provenance = {"resourceType": "Provenance", "activity": {"coding": [coding]}}
+    assert refused(staff("physician"), provenance, None)
+    assert refused(staff("steward", "HOPERAT"), {"resourceType": "Provenance"}, provenance)
+    coding["code"] = "amend"
+    assert refused(staff("physician"), provenance, None) is None
+
+
 @pytest.mark.parametrize("type", ["Organization", "OrganizationAffiliation", "PractitionerRole", "ValueSet"])
 def test_who_is_who_is_kept_by_the_administrators(type: str) -> None:
     assert refused(staff("physician"), {"resourceType": type}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -122,6 +123,42 @@ def test_unmerge_restores_the_state_before_exactly(world: World, two: tuple[str,
     assert state(world, two) != before
     assert unmerge(world.steward(), two[0]).status == 200
     assert state(world, two) == before
+
+
+def test_a_merge_is_not_undone_by_what_an_institution_writes(world: World, two: tuple[str, str]) -> None:
+    source, target = two
+    merge(world.steward(), source, target)
+    everything, town = world.everything(), world.staff("town")
+    (genuine,) = found(everything, f"Provenance?target=Patient/{source}")
+    forged = {key: value for key, value in genuine.items() if key not in ("id", "meta")}
+    assert town("POST", "Provenance", forged).status == 403
+    path = f"Provenance/{genuine['id']}"
+    for caller in (town, world.staff("county"), world.steward()):
+        assert caller("DELETE", path).status in (204, 403, 404)
+        assert caller("PUT", path, {**genuine, "activity": {"text": "x"}}).status in (403, 404)
+    assert everything("GET", path).json == genuine
+    assert unmerge(world.steward(), source).status == 200
+
+
+@pytest.mark.parametrize("change", [
+    {"entity": [{"role": "revision", "what": {"reference": "Patient/{source}/_history/1"}}]},
+    {"entity": [{"role": "revision", "what": {"display": "x"}}]},
+    {"target": [{"reference": "Patient/{source}"}]},
+    {"activity": {"coding": [{"system": "http://x", "code": "merge"}]}},
+])  # fmt: skip
+def test_a_record_of_a_merge_that_makes_no_sense_is_passed_over(
+    world: World, two: tuple[str, str], change: dict[str, Any]
+) -> None:
+    source, target = two
+    everything = world.everything()
+    merge(world.steward(), source, target)
+    (genuine,) = found(everything, f"Provenance?target=Patient/{source}")
+    odd = {**genuine, **json.loads(json.dumps(change).replace("{source}", source))}
+    assert everything("POST", "Provenance", odd).status == 201
+    assert everything("DELETE", f"Provenance/{genuine['id']}").status == 204
+    assert unmerge(world.steward(), source).status == 409
+    assert everything("POST", "Provenance", genuine).status == 201
+    assert unmerge(world.steward(), source).status == 200
 
 
 def test_merge_and_unmerge_may_go_on_for_ever(world: World, two: tuple[str, str]) -> None:
