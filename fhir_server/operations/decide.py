@@ -1,6 +1,7 @@
 """Operation Task/[id]/$decide: a steward closes a question about who somebody is without merging.
 
-``different`` (two persons) or ``settled`` (the data were corrected, or stand); a merge closes its Task itself.
+``different`` (two persons), ``settled`` (the data were corrected, or stand) or ``accepted`` (a change of identity that
+waits takes effect when it is sent again); a merge closes its Task itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fhir_server.operations.merge import check_steward
 from fhir_server.operations.parameters import simple_pairs
 from fhir_server.records.acting import acting, index_access
 from fhir_server.records.merge import content_of
-from fhir_server.records.stewardship import OPEN, is_stewardship
+from fhir_server.records.stewardship import ACCEPTED, OPEN, is_stewardship, waits
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fhir_server.context import Context
 
 _KNOWN = frozenset({"decision", "comment"})
-_DECISIONS = {"different": "不是同一人", "settled": "已核实处理"}
+_DECISIONS = {"different": "不是同一人", "settled": "已核实处理", ACCEPTED: "同意更正"}
 _COMMENT_MOST = 1000
 
 
@@ -46,6 +47,8 @@ async def decide(request: Request, context: Context) -> Response:
             raise NotFound(f"There is no question to the stewards under Task/{request.id}")
         if task["status"] not in OPEN:
             raise Conflict(f"Task/{request.id} is closed already")
+        if decision == ACCEPTED and not waits(task):
+            raise BadRequest(f"No change waits for Task/{request.id}", "http.decision", code="business-rule")
         with acting(transaction, index_access()):
             closed = _closed(task, decision, comment, context)
             return transaction.put(prepare(closed, request.id, context.extractor), "PUT")

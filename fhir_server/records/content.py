@@ -6,6 +6,8 @@ demographic data stand, others' differences are put before a steward.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from fhir_server.errors import Conflict, Unprocessable
@@ -178,15 +180,46 @@ def identity_changes(patient: Patient, before: Patient) -> list[str]:
     """Which of names, birth date and identity numbers are others than before: who it is must be looked up again."""
 
     def facts(of: Patient) -> dict[str, object]:
-        numbers = {
-            (item.get("system"), item.get("value"))
-            for item in of.get("identifier", ())
-            if is_national(item.get("system", ""))
-        }
-        return {"name": {name.text for name in names_of(of)}, "birthDate": of.get("birthDate"), "identifier": numbers}
+        names = {name.text for name in names_of(of)}
+        return {"name": names, "birthDate": of.get("birthDate"), "identifier": numbers_of(of)}
 
     now, then = facts(patient), facts(before)
     return [element for element in now if now[element] != then[element]]
+
+
+def numbers_of(patient: Patient) -> frozenset[tuple[str, str]]:
+    """The numbers that name the person to every authority: system and value."""
+    return frozenset(
+        (item["system"], str(item.get("value", "")))
+        for item in patient.get("identifier", ())
+        if is_national(item.get("system", ""))
+    )
+
+
+def is_another(patient: Patient, before: Patient) -> bool:
+    """Whether the change makes somebody else of the Patient: a number in another's place, or both name and birth date.
+
+    That a provisional name gives way to the real one is none.
+    """
+    if numbers_of(before) - numbers_of(patient):
+        return True
+    changed = identity_changes(patient, before)
+    return {"name", "birthDate"} <= set(changed) and not all(name.temporary for name in names_of(before))
+
+
+def with_identity_of(patient: Patient, before: Patient) -> Patient:
+    """``patient`` with names, birth date and national numbers as they were ``before``."""
+    found = {key: value for key, value in patient.items() if key not in ("name", "birthDate", "identifier")}
+    found |= {key: before[key] for key in ("name", "birthDate") if key in before}
+    kept = [item for item in before.get("identifier", ()) if is_national(item.get("system", ""))]
+    kept += [item for item in patient.get("identifier", ()) if not is_national(item.get("system", ""))]
+    return {**found, "identifier": kept} if kept else found
+
+
+def identity_digest(patient: Patient) -> str:
+    """A name for the identity that a Patient has, by which a change is known again without being told."""
+    told = [sorted(name.text for name in names_of(patient)), patient.get("birthDate"), sorted(numbers_of(patient))]
+    return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
 
 
 def others_know(patient: Patient, party: str) -> bool:

@@ -23,7 +23,7 @@ from fhir_server.records.index import Candidate, candidates, candidates_now
 from fhir_server.records.matching.person import person_of
 from fhir_server.records.matching.score import Grade, judge
 from fhir_server.records.pace import check_pace
-from fhir_server.records.stewardship import demographic_review, duplicate_review, question
+from fhir_server.records.stewardship import demographic_review, duplicate_review, is_accepted, question
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.lossless import encode, parse
@@ -110,11 +110,16 @@ def _join(candidate: Candidate, patient: dict[str, Any], transaction: Transactio
 def _file(task: dict[str, Any], transaction: Transaction, context: Context) -> None:
     """Write a stewardship Task, unless the same was asked; without custodian, so that no institution sees it."""
     with acting(transaction, index_access()):
-        asked = [("focus", task["focus"]["reference"])]  # closed ones too: what was decided is not asked again
-        known = transaction.find("Task", criteria("Task", asked, context), _MOST_TASKS)
-        if any(question(parse(other.body or b"{}")) == question(task) for other in known):
-            return
-        transaction.put(_ready(task, context.new_id(), context), "POST")
+        if not _asked_before(task, transaction, context):
+            transaction.put(_ready(task, context.new_id(), context), "POST")
+
+
+def _asked_before(task: dict[str, Any], transaction: Transaction, context: Context) -> list[dict[str, Any]]:
+    """The Tasks that ask the same, closed ones too: what was decided is not asked again."""
+    asked = [("focus", task["focus"]["reference"])]
+    known = transaction.find("Task", criteria("Task", asked, context), _MOST_TASKS)
+    tasks = [parse(other.body or b"{}") for other in known]
+    return [other for other in tasks if question(other) == question(task)]
 
 
 def _ready(resource: dict[str, Any], id: str, context: Context) -> Prepared:
@@ -156,14 +161,44 @@ def amended(transaction: Transaction, ready: Prepared, current: Stored, context:
         resource["meta"] = meta
     new = content.amended(resource, before, context.access.party, strict)
     if changed := content.identity_changes(new, before):
-        party = context.access.party
-        with acting(transaction, index_access(party)):
-            found = [one for one in candidates(new, transaction, context) if one.stored.id != current.id]
-            _review(current, found, transaction, context)
-        if content.others_know(before, party):
-            # The records of others stand in this file: who it is must not change under them unseen.
-            _file(demographic_review(f"Patient/{current.id}", changed, party, now(context)), transaction, context)
+        new = _identified(new, before, changed, current, transaction, context)
     return _ready(new, ready.id, context)
+
+
+def _identified(
+    new: dict[str, Any],
+    before: dict[str, Any],
+    changed: list[str],
+    current: Stored,
+    transaction: Transaction,
+    context: Context,
+) -> dict[str, Any]:
+    """The Patient ``new`` with the identity that it may have now; what is doubtful waits for a steward.
+
+    Raises Conflict for a number that is another Patient's.
+    """
+    party, focus = context.access.party, f"Patient/{current.id}"
+    with acting(transaction, index_access(party)):
+        found = [one for one in candidates(new, transaction, context) if one.stored.id != current.id]
+        gained = content.numbers_of(new) - content.numbers_of(before)
+        if any(gained & content.numbers_of(one.patient) for one in found):
+            raise Conflict(
+                "This number is another person's in the index; register the person (POST) and have stewards merge",
+                "Patient.identifier",
+                code="duplicate",
+            )
+        known = content.others_know(before, party)
+        probable = any(one.verdict.grade in (Grade.CERTAIN, Grade.PROBABLE) for one in found)
+        if content.is_another(new, before) and (known or probable):
+            task = demographic_review(focus, changed, party, now(context), content.identity_digest(new))
+            if not any(map(is_accepted, _asked_before(task, transaction, context))):
+                _file(task, transaction, context)
+                return content.with_identity_of(new, before)
+        _review(current, found, transaction, context)
+    if known:
+        # The records of others stand in this file: who it is must not change under them unseen.
+        _file(demographic_review(focus, changed, party, now(context)), transaction, context)
+    return new
 
 
 async def certain_id(patient: dict[str, Any], context: Context) -> str | None:

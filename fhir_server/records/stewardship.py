@@ -14,6 +14,7 @@ from fhir_server.records.index import Candidate
 
 DUPLICATE, DEMOGRAPHICS = "duplicate-review", "demographic-review"
 _ZH = {DUPLICATE: "疑似重复人员复核", DEMOGRAPHICS: "人员基本信息差异复核"}
+ACCEPTED = "accepted"
 OPEN = frozenset({"requested", "received", "accepted", "in-progress", "on-hold"})
 
 
@@ -47,11 +48,28 @@ def duplicate_review(focus: str, found: Sequence[Candidate], institution: str, w
     return task
 
 
-def demographic_review(focus: str, differences: Sequence[str], institution: str, written: str) -> dict[str, Any]:
-    """The Task that tells what an institution sent otherwise than the Patient ``focus`` has it (element names)."""
+def demographic_review(
+    focus: str, differences: Sequence[str], institution: str, written: str, proposal: str = ""
+) -> dict[str, Any]:
+    """The Task that tells what an institution sent otherwise than the Patient ``focus`` has it (element names).
+
+    ``proposal``: the digest of an identity that waits for the steward to accept it.
+    """
     task = _task(DEMOGRAPHICS, focus, institution, written)
     task["input"] += [_input("element", "不一致项", valueString=name) for name in differences]
+    if proposal:
+        task["input"].append(_input("proposal", "待确认的更正", valueString=proposal))
     return task
+
+
+def waits(task: dict[str, Any]) -> bool:
+    """Whether a change of identity waits for the answer to this question."""
+    return any(code == "proposal" for code, _, _ in _asked(task))
+
+
+def is_accepted(task: dict[str, Any]) -> bool:
+    """Whether a steward accepted the change of identity that the Task is about."""
+    return any(output.get("valueCode") == ACCEPTED for output in task.get("output", ()))
 
 
 def is_stewardship(task: dict[str, Any], kind: str = DUPLICATE) -> bool:
@@ -70,9 +88,13 @@ def persons_of(task: dict[str, Any]) -> set[str]:
 def question(task: dict[str, Any]) -> object:
     """What a Task asks, so that it is asked once: its kind, the persons, the elements, and who caused it."""
     kinds = {coding.get("code") for coding in task.get("code", {}).get("coding", ())}
+    return kinds, task.get("focus", {}).get("reference"), _asked(task)
+
+
+def _asked(task: dict[str, Any]) -> set[tuple[Any, Any, Any]]:
     asked = set()
     for item in task.get("input", ()):
         code = item.get("type", {}).get("coding", [{}])[0].get("code")
         if code != "evidence":
             asked.add((code, item.get("valueReference", {}).get("reference"), item.get("valueString")))
-    return kinds, task.get("focus", {}).get("reference"), asked
+    return asked

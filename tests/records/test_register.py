@@ -238,7 +238,7 @@ def test_the_custodian_amends_without_taking_away_what_is_others(world: World) -
     assert county("PUT", f"Patient/{id}", new).status == 403
     removed = town("PATCH", f"Patient/{id}", [{"op": "remove", "path": "/identifier"}], content_type=JSON_PATCH)
     assert removed.status == 200
-    assert {i["value"] for i in removed.json["identifier"]} == {"A9", code}
+    assert {i["value"] for i in removed.json["identifier"]} == {"A9", code, NUMBER}, "the identity waits for a steward"
 
 
 JSON_PATCH = "application/json-patch+json"
@@ -246,12 +246,47 @@ JSON_PATCH = "application/json-patch+json"
 
 def test_a_change_of_identity_is_looked_up_again(world: World) -> None:
     town, county = world.staff("town"), world.staff("county")
-    county("POST", "Patient", patient(number=OTHER))
+    county("POST", "Patient", patient(number=None))
     id = town("POST", "Patient", patient("李丽", NUMBER)).json["id"]
     assert world.tasks() == []
-    assert town("PUT", f"Patient/{id}", {**patient("张建国", OTHER), "id": id}).status == 200
+    assert town("PUT", f"Patient/{id}", {**patient("张建国", NUMBER), "id": id}).status == 200
     (task,) = world.tasks()
     assert task["focus"]["reference"] == f"Patient/{id}"
+
+
+@pytest.mark.parametrize("name", ["张建国", "王二"])
+def test_nobody_puts_the_number_of_another_on_an_own_patient(world: World, name: str) -> None:
+    town, village = world.staff("town"), world.staff("village")
+    victim = town("POST", "Patient", patient()).json["id"]
+    mine = village("POST", "Patient", patient("甲乙丙丁", None, birthDate="1990-01-01")).json
+    taken = {**patient(name), "id": mine["id"]}
+    put = village("PUT", f"Patient/{mine['id']}", taken)
+    assert (put.status, put.json["issue"][0]["code"]) == (409, "duplicate")
+    add = [{"op": "add", "path": "/identifier/-", "value": taken["identifier"][0]}]
+    assert village("PATCH", f"Patient/{mine['id']}", add, content_type=JSON_PATCH).status == 409
+    entry = {"resource": taken, "request": {"method": "PUT", "url": f"Patient/{mine['id']}"}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    assert village("POST", "", bundle).status == 409
+    assert village("GET", f"Patient/{mine['id']}").json == mine
+    assert world.staff("county")("POST", "Patient", patient()).json["id"] == victim
+
+
+def test_an_own_error_is_corrected_where_nobody_else_knows_the_person(world: World) -> None:
+    town = world.staff("town")
+    id = town("POST", "Patient", patient("张健国", OTHER)).json["id"]
+    corrected = town("PUT", f"Patient/{id}", {**patient(birthDate="1980-03-02"), "id": id})
+    assert corrected.status == 200
+    assert NUMBER in str(corrected.json) and OTHER not in str(corrected.json)
+
+
+def test_a_change_to_somebody_who_may_be_another_waits(world: World) -> None:
+    town, village = world.staff("town"), world.staff("village")
+    town("POST", "Patient", patient(number=None, telecom=[{"system": "phone", "value": "13800001111"}]))
+    mine = village("POST", "Patient", patient("甲乙丙丁", None, birthDate="1990-01-01")).json["id"]
+    taken = {**patient(number=None, telecom=[{"system": "phone", "value": "13800001111"}]), "id": mine}
+    held = village("PUT", f"Patient/{mine}", taken).json
+    assert (held["name"][0]["text"], held["birthDate"]) == ("甲乙丙丁", "1990-01-01")
+    assert len(world.tasks("demographic-review")) == 1
 
 
 def test_who_is_registered_is_known_even_after_a_refusal_and_nothing_else_is(world: World) -> None:
@@ -300,9 +335,29 @@ def test_who_it_is_does_not_change_under_others_unseen(world: World) -> None:
     town, county = world.staff("town"), world.staff("county")
     id = town("POST", "Patient", patient()).json["id"]
     county("POST", "Patient", patient())
-    assert town("PUT", f"Patient/{id}", {**patient("李丽", OTHER), "id": id}).status == 200
+    change = {**patient("李丽", OTHER, telecom=[{"system": "phone", "value": "13800001111"}]), "id": id}
+    for _ in range(2):
+        held = town("PUT", f"Patient/{id}", change)
+        assert held.status == 200
+        assert held.json["telecom"] == change["telecom"]
+        assert NUMBER in str(held.json) and OTHER not in str(held.json) and "李丽" not in str(held.json)
     (task,) = world.tasks("demographic-review")
     assert {item.get("valueString") for item in task["input"]} >= {"name", "identifier"}
+    assert OTHER not in str(task) and "李丽" not in str(task)
+
+
+def test_a_steward_accepts_a_change_of_identity_and_no_other(world: World) -> None:
+    town, county = world.staff("town"), world.staff("county")
+    id = town("POST", "Patient", patient()).json["id"]
+    county("POST", "Patient", patient())
+    change = {**patient("李丽", OTHER), "id": id}
+    town("PUT", f"Patient/{id}", change)
+    (task,) = world.tasks("demographic-review")
+    accept = {"resourceType": "Parameters", "parameter": [{"name": "decision", "valueCode": "accepted"}]}
+    assert town("POST", f"Task/{task['id']}/$decide", accept).status == 403
+    assert world.steward()("POST", f"Task/{task['id']}/$decide", accept).status == 200
+    assert "王二" not in str(town("PUT", f"Patient/{id}", {**change, "name": [{"text": "王二"}]}).json)
+    assert OTHER in str(town("PUT", f"Patient/{id}", change).json)
 
 
 def test_nobody_else_asks_the_stewards(world: World) -> None:
