@@ -31,7 +31,6 @@ from fhir_server.audit.event import SUCCESS, Event, Item, Part
 from fhir_server.audit.kinds import DCM, INTERACTION, MANY, REST, Coding, kind_of
 from fhir_server.audit.words import CLASSES, PURPOSES, Names, classes_of, legal_bases, sentence
 from fhir_server.interactions.listing import instant
-from profiles.lossless import parse
 
 PROFILE = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 _ENTITY_TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
@@ -87,8 +86,6 @@ def audit_event(seq: int, event: Event, part: Part, view: View) -> dict[str, Any
     recorded = instant(event.time, view.zone)
     meta: dict[str, Any] = {"versionId": "1", "lastUpdated": recorded}
     head: dict[str, Any] = {"resourceType": "AuditEvent", "id": part_id(seq, part.number), "meta": meta}
-    if event.document and view.full:
-        return {**parse(event.document), **head}
     kind = kind_of(event.code)
     profiles = _profiles(event, shown, view)
     if profiles:
@@ -269,7 +266,19 @@ def _entities(event: Event, part: Part, view: View) -> list[dict[str, Any]]:
     if event.detail and view.full:
         detail = [{"type": "detail", "valueString": event.detail}]
         entities.append({"type": {"system": _ENTITY_TYPE, "code": "4", "display": "Other"}, "detail": detail})
+    if event.document and view.full:
+        entities.append(_reported(event.document))
     return entities
+
+
+def _reported(document: bytes) -> dict[str, Any]:
+    """What another system says that happened: its words inside ours, which say who sent them and when."""
+    return {
+        "type": {"system": _ENTITY_TYPE, "code": "4", "display": "Other"},
+        "role": {"system": _OBJECT_ROLE, "code": "3", "display": "Report"},
+        "description": "机构系统上报的访问记录，内容未经核实 / AuditEvent as another system reported it, not verified",
+        "detail": [{"type": "AuditEvent", "valueBase64Binary": base64.b64encode(document).decode()}],
+    }
 
 
 def _alone(part: Part) -> bool:

@@ -197,7 +197,7 @@ class AuditLog:
         event = Event(
             context.clock(),
             "reported",
-            str(resource.get("action", "C")),
+            "C",
             who=exchange.who if exchange is not None else NOBODY,
             patients=tuple(patients),
             address=exchange.address if exchange is not None else "",

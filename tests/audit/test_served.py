@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -387,11 +388,47 @@ def test_a_system_adds_an_event_of_its_own(county: County) -> None:
     answer = county.ask(system("county"), "POST", "AuditEvent", event)
     assert answer.status == 201
     id = answer.headers["location"].split("/")[-3]
-    assert county.ask(AUDITOR, "GET", f"AuditEvent/{id}").json["agent"][0]["name"] == "病案室打印"
+    shown = county.ask(AUDITOR, "GET", f"AuditEvent/{id}").json
+    assert reported(shown) == event
+    assert agent(shown, "110153")["who"]["reference"] == "Device/emr-county"
     assert "上报访问记录" in county.ask(resident(county.zhang), "GET", f"AuditEvent/{id}").json["text"]["div"]
     hidden = {**event, "entity": [{"what": {"reference": "Patient/nobody"}}]}
     assert county.ask(system("county"), "POST", "AuditEvent", hidden).status == 422
     assert county.ask(WANG, "POST", "AuditEvent", event).status == 403
+
+
+def reported(event: dict[str, Any]) -> Any:
+    """The AuditEvent that another system sent, from the entry that holds it."""
+    (detail,) = [d for e in event["entity"] for d in e.get("detail", ()) if "valueBase64Binary" in d]
+    return json.loads(base64.b64decode(detail["valueBase64Binary"]))
+
+
+def test_a_system_cannot_speak_for_another(county: County) -> None:
+    """What a system reports is told as its own words: never as an entry about somebody else, or of another time."""
+    forged = {
+        "resourceType": "AuditEvent",
+        "id": "1-0",
+        "meta": {"profile": ["https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PatientRead"]},
+        "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
+        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": "read"}],
+        "action": "R",
+        "recorded": "2020-01-05T10:00:00+08:00",
+        "outcome": "0",
+        "agent": [
+            {"requestor": True, "who": {"reference": "Practitioner/wang", "display": "冒名"}},
+            {"requestor": False, "who": {"reference": "Organization/township"}},
+        ],
+        "source": {"observer": {"reference": "Organization/township"}},
+        "entity": [{"what": {"reference": f"Patient/{county.zhang}"}}],
+    }
+    answer = county.ask(system("county"), "POST", "AuditEvent", forged)
+    assert answer.status == 201
+    shown = county.ask(AUDITOR, "GET", f"AuditEvent/{answer.headers['location'].split('/')[-3]}").json
+    assert reported(shown) == forged
+    plain = {key: value for key, value in shown.items() if key != "entity"}
+    said = json.dumps(plain, ensure_ascii=False)
+    assert not [word for word in ("冒名", "Practitioner/wang", "township", "2020", '"read"') if word in said]
+    assert [one["who"].get("reference") for one in shown["agent"]][:2] == ["Organization/county", "Device/emr-county"]
 
 
 def test_every_entry_is_a_valid_auditevent(county: County) -> None:
