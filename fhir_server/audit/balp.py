@@ -1,7 +1,7 @@
 """A part of an entry as a FHIR AuditEvent of the IHE Basic Audit Log Patterns (1.1.4).
 
 https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html. A profile is claimed where the
-entry has all that it demands. Residents read the same with less: no addresses, no token, no query that names others,
+entry has all that it demands. Residents read the same with less: no addresses, no token, no query,
 nothing of what is withheld from them.
 """
 
@@ -70,8 +70,18 @@ class View:
 
 def person_view(view: View, guardian: bool) -> View:
     """The view of the person in whose file it happened, or of a guardian."""
-    withheld = Sensitivity.NOPAT | (ADOLESCENT if guardian else NO_SENSITIVITY)
-    return View(view.base_url, view.zone, view.names, full=False, withheld=withheld)
+    return View(view.base_url, view.zone, view.names, full=False, withheld=withheld_from(guardian))
+
+
+def withheld_from(guardian: bool) -> Sensitivity:
+    """The sensitivities of which the log tells nothing: to the person, to a guardian."""
+    return Sensitivity.NOPAT | (ADOLESCENT if guardian else NO_SENSITIVITY)
+
+
+def told(part: Part, withheld: Sensitivity) -> Part:
+    """The part without the items that are withheld."""
+    items = [item for item in part.items if not item.sensitivity & withheld]
+    return Part(part.number, part.patient, part.action, items)
 
 
 def part_id(seq: int, number: int) -> str:
@@ -81,8 +91,7 @@ def part_id(seq: int, number: int) -> str:
 
 def audit_event(seq: int, event: Event, part: Part, view: View) -> dict[str, Any]:
     """The AuditEvent resource of one part of entry ``seq``."""
-    items = [item for item in part.items if not item.sensitivity & view.withheld]
-    shown = Part(part.number, part.patient, part.action, items)
+    shown = told(part, view.withheld)
     recorded = instant(event.time, view.zone)
     meta: dict[str, Any] = {"versionId": "1", "lastUpdated": recorded}
     head: dict[str, Any] = {"resourceType": "AuditEvent", "id": part_id(seq, part.number), "meta": meta}
@@ -287,8 +296,8 @@ def _alone(part: Part) -> bool:
 
 
 def _tells_query(event: Event, part: Part, view: View) -> bool:
-    """Residents are not told what a query names besides them."""
-    return bool(event.query.strip()) and not _alone(part) and (view.full or event.patients == (part.patient,))
+    """Residents are not told queries: they name others, and by a code or an id what is withheld."""
+    return view.full and bool(event.query.strip()) and not _alone(part)
 
 
 def _patient(event: Event, part: Part) -> dict[str, Any]:

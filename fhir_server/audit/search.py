@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from consent.access import Access
+from consent.vocabulary import NO_SENSITIVITY, Sensitivity
+from fhir_server.audit.balp import told, withheld_from
 from fhir_server.audit.event import Event, Part
 from fhir_server.audit.index import Found, Index
 from fhir_server.audit.kinds import codes_with
@@ -82,6 +84,10 @@ class Reading:
     def guards(self, patient: str) -> bool:
         """Whether a resident reads of this patient as a guardian."""
         return self.patients is not None and bool(patient) and f"Patient/{patient}" != self.agent
+
+    def withheld(self, patient: str) -> Sensitivity:
+        """The sensitivities of which nothing in the file of this patient is told."""
+        return NO_SENSITIVITY if self.patients is None else withheld_from(self.guards(patient))
 
 
 def reading(access: Access, letter: str, wards: Sequence[str] = ()) -> Reading:
@@ -306,7 +312,7 @@ def search(index: Index, wanted: Wanted, read: Reading) -> Answer:
     descending = "DESC" if wanted.newest_first else "ASC"
     order = f"ORDER BY time {descending}, seq {descending}, number {descending}"
     if wanted.tests:
-        return _judged(index, wanted, where, values, order, start, snapshot)
+        return _judged(index, wanted, read, where, values, order, start, snapshot)
     total = None
     if wanted.total or wanted.only_count:
         rows = index.select(f"SELECT count(*) FROM part WHERE {where}", values)
@@ -324,6 +330,7 @@ def search(index: Index, wanted: Wanted, read: Reading) -> Answer:
 def _judged(
     index: Index,
     wanted: Wanted,
+    read: Reading,
     where: str,
     values: Sequence[object],
     order: str,
@@ -337,8 +344,12 @@ def _judged(
         raise TooCostly("this looks into too many entries: narrow it by patient, agent or date")
     passed = []
     for one in candidates:
-        told = index.part(one.seq, one.number)
-        if told is not None and all(test(*told) for test in wanted.tests):
+        found = index.part(one.seq, one.number)
+        if found is None:
+            continue
+        event, part = found
+        shown = told(part, read.withheld(part.patient))  # what is not told is not found by either
+        if all(test(event, shown) for test in wanted.tests):
             passed.append(one)
     total = len(passed)
     if wanted.only_count:

@@ -192,10 +192,13 @@ def test_the_query_is_kept_as_bytes_and_as_text() -> None:
     assert base64.b64decode(query["query"]).decode() == query["description"] == "Observation?code=a&code=b"
 
 
-def test_a_query_that_names_others_is_not_shown_to_residents() -> None:
-    event = make_event(code="search-type", action="E", query="Observation?patient=zhang,li", patients=("zhang", "li"))
-    for resource in shown(event, person_view(FULL, guardian=False)):
-        assert "query" not in json.dumps(resource.get("entity", []))
+@pytest.mark.parametrize("query", ["Observation?patient=zhang,li", "Condition?patient=zhang&code=F41.9"])
+def test_a_query_may_name_others_or_what_is_withheld_so_residents_are_not_shown_it(query: str) -> None:
+    people = tuple(id for id in ("zhang", "li") if id in query)
+    event = make_event(code="search-type", action="E", query=query, patients=people)
+    for guardian in (False, True):
+        for resource in shown(event, person_view(FULL, guardian)):
+            assert "query" not in json.dumps(resource.get("entity", []))
 
 
 def test_words_name_institution_role_purpose_classes_and_ground() -> None:

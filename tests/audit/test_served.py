@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -279,6 +280,17 @@ def test_a_guardian_reads_the_log_of_the_ward_and_not_what_is_confidential(count
     read = json.dumps(county.log(resident(county.li), f"patient={child}&_count=100"))
     assert plain in read
     assert secret not in read
+    for path in (f"Observation/{secret}", f"Observation/{secret}/_history", f"Observation?patient={child}&code=F41.9"):
+        assert county.ask(WANG, "GET", path).status == 200
+    assert county.ask(WANG, "GET", f"Observation?_id={plain},{secret}").status == 200
+    read = json.dumps(county.log(resident(county.li), f"patient={child}&_count=100"))
+    assert secret not in read
+    queries = [base64.b64decode(text).decode() for text in re.findall(r'"query": "([^"]*)"', read)]
+    assert not [text for text in queries if secret in text or "F41" in text]
+    assert "F41" not in read
+    for id, known in ((plain, True), (secret, False)):
+        found = county.log(resident(county.li), f"patient={child}&entity=Observation/{id}")
+        assert bool(found) == known, "what the log does not tell is not found in it either"
 
 
 def test_residents_read_nothing_about_others(county: County) -> None:
