@@ -62,8 +62,11 @@ def _mount_sign_in(app: FastAPI, auth_file: AuthFile, store: SqliteStore, contex
     async def stands(account: str, requester: Requester) -> bool:
         return await still_stands(auth_file, directory, account, requester)
 
+    async def sees(patient: str, requester: Requester) -> bool:
+        return await directory.patient(requester, patient) is not None
+
     house = House(auth_file, settings, directory, authorize.completer(auth_file, time.time), time.time, observe)
-    app.include_router(auth_router(auth_file, settings, note=note, stands=stands))
+    app.include_router(auth_router(auth_file, settings, note=note, stands=stands, sees=sees))
     app.include_router(pages.router(house))
 
 

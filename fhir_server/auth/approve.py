@@ -15,7 +15,7 @@ from starlette.responses import Response
 from consent.requester import Requester
 from fhir_server.auth import flow as flows
 from fhir_server.auth.accounts import Account
-from fhir_server.auth.choose import acting, complete, offers, people_of, person_of, requester_of
+from fhir_server.auth.choose import acting, complete, looking, offers, people_of, person_of, requester_of
 from fhir_server.auth.directory import Person, Position
 from fhir_server.auth.flow import Approved, Flow
 from fhir_server.auth.scope_words import Line, lines
@@ -93,7 +93,9 @@ async def _chosen(house: House, visit: Visit) -> tuple[Position | None, Person |
     )
     if position is None:
         raise Halt("bad_role", 403)
-    patient = Person(flow.patient, await house.directory.name(f"Patient/{flow.patient}")) if flow.patient else None
+    patient = await house.directory.patient(looking(account, flow), flow.patient) if flow.patient else None
+    if flow.patient and patient is None:
+        raise Halt("no_patient", 403)  # a launch may name anybody: nobody is told who that is
     return position, patient, requester_of(account, flow, "")
 
 

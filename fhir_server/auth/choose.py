@@ -96,6 +96,11 @@ def requester_of(account: Account, flow: Flow, own: str) -> Requester:
     )
 
 
+def looking(account: Account, flow: Flow) -> Requester:
+    """The member of staff, in the role that was chosen, looking for a patient."""
+    return replace(requester_of(account, replace(flow, patient=""), ""), scopes=_LOOKING)
+
+
 def acting(visit: Visit, position: Position | None) -> str:
     """As whom the person acts, in words."""
     account, flow = person_of(visit)
@@ -215,8 +220,7 @@ async def post(house: House, visit: Visit) -> Response | None:
         await run_in_threadpool(flows.keep, house.auth_file, flow)
         visit.flow = flow
     if needs_patient(flow) and not flow.asked.patient and visit.get("patient"):
-        looking = replace(requester_of(account, replace(flow, patient=""), ""), scopes=_LOOKING)
-        person = await house.directory.find(looking, visit.get("patient"))
+        person = await house.directory.find(looking(account, flow), visit.get("patient"))
         if person is None:
             return await _show_patient(house, visit, 404, Problem("no_patient"))
         visit.flow = await _take(house, flow, person.id)

@@ -68,6 +68,10 @@ class Directory(Protocol):
         """The Patient whom ``text`` (an id or a health code) names, if ``requester`` may see that there is one."""
         ...
 
+    async def patient(self, requester: Requester, id: str) -> Person | None:
+        """The Patient of this id, if ``requester`` may see that there is one."""
+        ...
+
     async def name(self, reference: str) -> str:
         """The name of a Practitioner or Patient; '' when it is not known."""
         ...
@@ -197,11 +201,13 @@ class RecordDirectory:
             page = await self._store.search(parse_search(["Patient"], pairs, self._extractor).query, access)
             if len(page.matches) == 1 and (body := page.matches[0].body) is not None:
                 return _person(parse(body), page.matches[0].id)
-        if match := _PATIENT.fullmatch(text.strip()):
-            stored = self._store.read("Patient", match[1], access)
-            if stored is not None and stored.body is not None:
-                return _person(parse(stored.body), stored.id)
-        return None
+        match = _PATIENT.fullmatch(text.strip())
+        return await self.patient(requester, match[1]) if match else None
+
+    async def patient(self, requester: Requester, id: str) -> Person | None:
+        """The Patient of this id, read on behalf of ``requester``."""
+        stored = self._store.read("Patient", id, self._access_of(requester))
+        return _person(parse(stored.body), stored.id) if stored is not None and stored.body is not None else None
 
     async def name(self, reference: str) -> str:
         """The name of a Practitioner or Patient."""

@@ -49,19 +49,25 @@ class Notice:
     detail: str
 
 
+Asking = Callable[[str, Requester], Coroutine[Any, Any, bool]]
+"""A question to the records about an id (of an account, of a Patient) and a requester."""
+
+
 def router(
     auth_file: AuthFile,
     settings: Settings,
     clock: Callable[[], float] = time.time,
     note: Callable[[Notice], None] = lambda notice: None,
     remote: RemoteKeys | None = None,
-    stands: Callable[[str, Requester], Coroutine[Any, Any, bool]] | None = None,
+    stands: Asking | None = None,
+    sees: Asking | None = None,
 ) -> APIRouter:
     """The routes; ``clock`` gives seconds since 1970, ``note`` takes what belongs on record.
 
     ``stands``: whether the account still is what a token says, by the records; asked when it is refreshed.
+    ``sees``: whether the Patient of this id may be seen by the requester; asked when an app is launched with one.
     """
-    server = _Server(auth_file, settings, clock, note, remote or RemoteKeys(clock), stands)
+    server = _Server(auth_file, settings, clock, note, remote or RemoteKeys(clock), stands, sees)
     keys.ensure(auth_file, clock())
     routes = APIRouter(tags=["auth"])
     for path, make in (
@@ -95,7 +101,8 @@ class _Server:
         clock: Callable[[], float],
         note: Callable[[Notice], None],
         remote: RemoteKeys,
-        stands: Callable[[str, Requester], Coroutine[Any, Any, bool]] | None,
+        stands: Asking | None,
+        sees: Asking | None,
     ) -> None:
         self._file = auth_file
         self._settings = settings
@@ -103,6 +110,7 @@ class _Server:
         self._note = note
         self._remote = remote
         self._stands = stands
+        self._sees = sees
         self._pace = Pace(_MOST_A_MINUTE, 60)
         self._cleared = 0.0
 
@@ -258,7 +266,11 @@ class _Server:
             raise invalid_request("The app is not registered for being launched (client_id)")
         if client.institution and client.institution != requester.institution:
             raise invalid_request("The app is another institution's")
-        handle = authorize.new_launch(self._file, client.id, account, _launch_facts(given), call.now, _LAUNCH_SECONDS)
+        facts = _launch_facts(given)
+        patient = facts.get("patient", "")
+        if patient and self._sees is not None and not from_thread.run(self._sees, patient, requester):
+            raise invalid_request("There is no such patient")
+        handle = authorize.new_launch(self._file, client.id, account, facts, call.now, _LAUNCH_SECONDS)
         self._note(Notice("launch", requester, client.id, call.address, ""))
         answer = {"launch": handle, "iss": call.origin.fhir, "expires_in": _LAUNCH_SECONDS}
         if client.launch_uri:

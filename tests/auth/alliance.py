@@ -21,7 +21,7 @@ from fhir_server.auth.file import AuthFile
 from fhir_server.settings import Settings
 from fhir_server.store.prepare import prepare
 
-COUNTY, DOCTOR, LI, ZHANG = "county-hospital", "wang", "li", "zhang"
+COUNTY, DOCTOR, LI, ZHANG, HIDDEN = "county-hospital", "wang", "li", "zhang", "hidden"
 PASSWORD = "Kite-over-7-hills"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 BACK = "http://127.0.0.1:8000/back"
@@ -83,6 +83,7 @@ def build(folder: Path) -> None:
 
     write(_SHARED, "")
     write(own, f"Organization/{COUNTY}")
+    write([_patient(HIDDEN, "赵", "隐", "1960-01-01")], "Organization/elsewhere")
     context.store.close()
     auth_file = AuthFile.open(folder)
     _clients(auth_file)

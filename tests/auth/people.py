@@ -61,6 +61,9 @@ class Records:
         self.looking.append(requester)
         return self.visible.get(text)
 
+    async def patient(self, requester: Requester, id: str) -> Person | None:
+        return await self.find(requester, id)
+
     async def name(self, reference: str) -> str:
         found = self.visible.get(reference.partition("/")[2])
         return found.name if found else ""

@@ -178,10 +178,22 @@ def test_a_new_role_forgets_the_patient_of_the_old(clinic: World) -> None:
 
 
 def test_the_patient_of_a_launch_is_the_one_and_not_asked_for(clinic: World) -> None:
+    clinic.records.visible["p7"] = Person("p7", "李七", "1977-07-07")
     browser = staff(clinic, "launch openid patient/*.rs", patient="p7", encounter="e7")
     browser.submit("/auth/choose", patient="p1")
     browser.submit("/auth/approve", approve="yes")
     assert (requester(clinic).patient, requester(clinic).encounter) == ("p7", "e7")
+    looked = clinic.records.looking[-1]
+    assert (looked.subject, looked.role, looked.purpose) == ("Practitioner/doctor", "physician", "TREAT")
+
+
+def test_the_name_of_a_launched_patient_whom_one_may_not_see_is_not_told(clinic: World) -> None:
+    browser = staff(clinic, "launch openid patient/*.rs", patient="p8")
+    browser.submit("/auth/choose", purpose="TREAT")
+    assert (where(browser), browser.page.status_code) == ("/auth/approve", 403)
+    assert "p8" not in browser.page.text
+    browser.submit("/auth/approve", approve="yes")
+    assert clinic.answers == []
 
 
 # -- residents

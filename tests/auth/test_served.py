@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from consent import Requester, Scope
+from fhir_server.auth.file import AuthFile
+from fhir_server.auth.issue import issue
 from tests.auth import alliance
-from tests.auth.alliance import BACK, LI, ZHANG
+from tests.auth.alliance import BACK, HIDDEN, LI, ZHANG
 from tests.auth.protocol import VERIFIER, challenge_of
 from tests.conftest import Running
 
@@ -127,3 +130,35 @@ def test_page_links_are_for_who_received_them(server: Running) -> None:
     assert read(server, first, following.removeprefix(f"{server.url}/")).status_code == 200
     other = launch(server, alliance.resident(), "patient/*.rs").json()["access_token"]
     assert read(server, other, following.removeprefix(f"{server.url}/")).status_code in (400, 404, 410)
+
+
+@pytest.fixture(scope="module")
+def doctors_token(server: Running) -> Iterator[str]:
+    """A token as the physician gets it; signing in would need a fresh time code for every test."""
+    auth_file = AuthFile.open(server.data)
+    (account,) = auth_file.rows("SELECT id FROM accounts WHERE kind = 'staff'")
+    with auth_file.write() as connection:
+        connection.execute(
+            "INSERT OR IGNORE INTO account_roles(account, institution, role) VALUES (?, ?, 'physician')",
+            (account["id"], alliance.COUNTY),
+        )
+    scopes = (Scope("user", "*", "cruds"),)
+    doctor = Requester(
+        "staff", f"Practitioner/{alliance.DOCTOR}", "app", "TREAT", scopes, alliance.COUNTY, role="physician"
+    )
+    yield issue(auth_file, doctor, 900, account=account["id"])
+    auth_file.close()
+
+
+@pytest.mark.parametrize("patient, status", [(ZHANG, 201), (HIDDEN, 400), ("nobody", 400)])
+def test_an_app_is_launched_only_with_a_patient_whom_one_may_see(
+    server: Running, doctors_token: str, patient: str, status: int
+) -> None:
+    answer = httpx.post(
+        f"{server.root}/auth/launch",
+        json={"client_id": "app", "patient": patient},
+        headers={"Authorization": f"Bearer {doctors_token}"},
+    )
+    assert answer.status_code == status, answer.text
+    if status == 400:
+        assert answer.json() == {"error": "invalid_request", "error_description": "There is no such patient"}
