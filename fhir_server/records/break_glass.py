@@ -136,6 +136,8 @@ class BreakGlass:
                 raise NotFound(f"There is no Task/{id}")
             if task["status"] != _OPEN:
                 raise Conflict("This review is closed")
+            if status and context.requester and task["requester"]["reference"] == context.requester.subject:
+                raise Forbidden("Nobody reviews an access of their own")
             if status:
                 task["status"], task["lastModified"] = status, now
                 author = {"authorReference": {"reference": context.requester.subject}} if context.requester else {}

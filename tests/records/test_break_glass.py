@@ -163,3 +163,14 @@ def test_the_resident_keeps_the_notice_whatever_the_institution_does(county: Cou
     assert county.ask(me, "GET", path).json == notice
     forged = {key: value for key, value in notice.items() if key not in ("id", "meta", "about")}
     assert county.ask(emr, "POST", "Communication", forged).status == 403
+
+
+@pytest.mark.parametrize("outcome", ["justified", "unjustified"])
+def test_nobody_reviews_an_access_of_their_own(county: County, outcome: str) -> None:
+    task = opened(county, county.zhang)["task"]
+    review = {"task": task, "outcome": outcome, "note": "ok"}
+    myself = staff("wang", "township", "privacy-officer", "HOPERAT")
+    assert county.ask(myself, "POST", "/break-glass/review", review).status == 403
+    assert county.ask(DOCTOR, "POST", "/break-glass/review", review).status == 403
+    officer = staff("sun", "township", "privacy-officer", "HOPERAT")
+    assert county.ask(officer, "POST", "/break-glass/review", review).status == 200
