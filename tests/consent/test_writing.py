@@ -34,7 +34,7 @@ def test_the_notice_of_an_emergency_is_the_servers_own() -> None:
     coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "BTG"}
     notice = {"resourceType": "Communication", "category": [{"text": "other"}, {"coding": [coding]}]}
     assert refused(staff("physician"), notice, None)
-    assert refused(staff("physician"), {"resourceType": "Communication"}, notice)
+    assert refused(staff("physician"), {"resourceType": "Communication"}, Before(notice))
     assert refused(staff("physician"), {"resourceType": "Communication"}, None) is None
 
 
@@ -43,7 +43,7 @@ def test_how_persons_were_merged_is_the_servers_own(code: str) -> None:
     coding = {"system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "code": code}
     provenance = {"resourceType": "Provenance", "activity": {"coding": [coding]}}
     assert refused(staff("physician"), provenance, None)
-    assert refused(staff("steward", "HOPERAT"), {"resourceType": "Provenance"}, provenance)
+    assert refused(staff("steward", "HOPERAT"), {"resourceType": "Provenance"}, Before(provenance))
     coding["code"] = "amend"
     assert refused(staff("physician"), provenance, None) is None
 
