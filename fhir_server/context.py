@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consent import Access, Requester
@@ -46,16 +46,15 @@ class Context:
     requester: Requester | None = None
 
     def on_behalf(self, access: Access, requester: Requester, validator: Checker) -> Context:
-        """The same for one request (``replace`` takes three times as long)."""
-        return Context(
-            self.store,
-            self.definitions,
-            self.extractor,
-            validator,
-            self.settings,
-            self.routes,
-            access,
-            self.clock,
-            self.new_id,
-            requester,
-        )
+        """The same for one request (``replace`` takes twice as long)."""
+        made = object.__new__(Context)
+        put = object.__setattr__
+        for name in _FIELDS:
+            put(made, name, getattr(self, name))
+        put(made, "access", access)
+        put(made, "requester", requester)
+        put(made, "validator", validator)
+        return made
+
+
+_FIELDS = tuple(field.name for field in fields(Context))
