@@ -18,6 +18,8 @@ class Settings:
     """All settings; each may be given as ``YIDANG_`` + its name in capitals.
 
     ``base_url``: the public FHIR base (default: from the Host header).
+    ``hosts``: without ``base_url``, further names (blanks between) by which clients may call the server in the Host
+    header, beside its address and localhost.
     ``body_limit``: most bytes of a request body, also after decompression.
     ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
     ``include_max``: most included resources of one page; more come through a continuation link.
@@ -57,6 +59,7 @@ class Settings:
     workers: int = 1
     open: bool = False
     base_url: str = ""
+    hosts: str = ""
     body_limit: int = 256 * MB
     page_size: int = 20
     page_max: int = 1000
@@ -89,6 +92,11 @@ class Settings:
     audit_years: int = 10
     audit_reports: bool = True
     access_log: bool = False
+
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """The names of ``hosts``."""
+        return frozenset(self.hosts.lower().split())
 
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

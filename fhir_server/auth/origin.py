@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from fhir_server.auth.clients import is_loopback
 from fhir_server.auth.oauth import invalid_request
+from fhir_server.http.hosts import is_listed
 from fhir_server.settings import Settings
 
 FHIR = "/fhir"
@@ -49,6 +50,8 @@ def origin_of(request: Request, settings: Settings) -> Origin:
     if settings.base_url:
         return Origin(settings.base_url.rstrip("/").removesuffix(FHIR))
     host = request.headers.get("host", "")
+    if is_listed(host, settings.named_hosts):
+        return Origin(f"{request.url.scheme}://{host}")
     parts = urlsplit(f"//{host}")
     server = request.scope.get("server") or (settings.host, settings.port)
     try:
@@ -56,7 +59,7 @@ def origin_of(request: Request, settings: Settings) -> Origin:
     except ValueError:
         raise invalid_request("The Host header is not a host") from None
     if port != server[1] or not _same_machine(name, str(server[0]), settings.host):
-        raise invalid_request("This server answers under another address; its operator sets YIDANG_BASE_URL")
+        raise invalid_request("This server has another address; its operator sets YIDANG_BASE_URL or YIDANG_HOSTS")
     return Origin(f"{request.url.scheme}://{host}")
 
 

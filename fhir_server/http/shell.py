@@ -38,6 +38,7 @@ from fhir_server.http.dispatch import dispatch, path_segments, query_pairs
 from fhir_server.http.errors import error_response
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.forwarded import named, networks
+from fhir_server.http.hosts import is_listed, is_this_machine
 from fhir_server.http.negotiate import (
     FHIR_JSON,
     FHIR_XML,
@@ -111,6 +112,7 @@ class Application:
         self._started: Started | None = None
         self._context: Context | None = None
         self._base = settings.base_url.rstrip("/")
+        self._hosts = settings.named_hosts
         self._bases: dict[str, str] = {}
         self._plain_hosts: set[bytes] = set()
         self._plain_accepts: set[bytes] = set()
@@ -311,6 +313,14 @@ class Application:
             host = "{}:{}".format(*scope["server"])
         if not _HOST.fullmatch(host):
             raise BadRequest("The Host header is not a host", "http.Host")
+        address = str((scope.get("server") or ("",))[0])
+        if not (is_this_machine(host, address, self._settings.host) or is_listed(host, self._hosts)):
+            # Links to further pages go to whoever is named here: nobody but we may be.
+            raise BadRequest(
+                "本服务器不使用这个地址；运营者可设置 YIDANG_BASE_URL 或 YIDANG_HOSTS / "
+                "This server has another address; its operator sets YIDANG_BASE_URL or YIDANG_HOSTS",
+                "http.Host",
+            )
         base = f"{scope['scheme']}://{host}{BASE}"
         if len(self._bases) < 64:
             self._bases[host] = base

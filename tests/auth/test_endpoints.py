@@ -305,6 +305,10 @@ def test_the_address_of_another_machine_is_not_taken_for_ours(world: World) -> N
     for host in ("evil.example", "evil.example:8080", "127.0.0.1:9", "localhost.evil.example:8080", "a:b:c"):
         answer = http.get("/auth/jwks", headers={"Host": host})
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    http = server_on(world, Settings(data=world.folder, port=8080, hosts="records.example"), "http://127.0.0.1:8080")
+    told = http.get("/.well-known/openid-configuration", headers={"Host": "records.example"})
+    assert told.json()["issuer"] == "http://records.example"
+    assert http.get("/auth/jwks", headers={"Host": "evil.example"}).status_code == 400
 
 
 def test_a_redirect_keeps_the_query_that_is_registered(world: World) -> None:

@@ -156,7 +156,7 @@ def test_without_the_development_mode_nothing_is_given_out(start_server: Callabl
 def test_the_token_is_looked_at_before_the_body(guarded: Running, path: bytes, body: bytes) -> None:
     where = urlsplit(guarded.url)
     with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
-        connection.sendall(b"POST /fhir" + path + b" HTTP/1.1\r\nHost: x\r\n" + body + b"\r\n\r\n")
+        connection.sendall(b"POST /fhir" + path + b" HTTP/1.1\r\nHost: localhost\r\n" + body + b"\r\n\r\n")
         # Nothing of the body was sent: a server that waits for it does not answer.
         assert connection.recv(65_536).startswith(b"HTTP/1.1 401")
 
@@ -164,21 +164,21 @@ def test_the_token_is_looked_at_before_the_body(guarded: Running, path: bytes, b
 def test_a_body_for_what_everybody_may_read_is_not_taken(guarded: Running) -> None:
     where = urlsplit(guarded.url)
     with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
-        connection.sendall(b"POST /fhir/metadata HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        connection.sendall(b"POST /fhir/metadata HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 405")
 
 
 HARMFUL = [
-    b"GET /fhir/Patient/%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /fhir/Patient/%FF%FE HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /fhir/Patient?name=%FF HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /fhir/Patient?%00=%00&name=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /fhir/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /fhir/Patient/..%2F..%2Fetc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient/%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient/%FF%FE HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient?name=%FF HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient?%00=%00&name=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /fhir/Patient/..%2F..%2Fetc HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     b'GET /fhir/Patient HTTP/1.1\r\nHost: a"b<c>\r\nConnection: close\r\n\r\n',
-    b"GET /fhir/Patient?" + b"a=1&" * 20_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b'POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{"a":\x00\xff}',
-    b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\nConnection: close\r\n\r\n{}",
+    b"GET /fhir/Patient?" + b"a=1&" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b'POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\nConnection: close\r\n\r\n{"a":\x00\xff}',
+    b"POST /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
     b"NONSENSE\r\n\r\n",
     b"\x00\x01\x02\x03" * 100,
 ]
@@ -222,6 +222,37 @@ def test_the_base_url_of_the_settings_is_used_in_links(start_server: Callable[..
         assert answer.headers["location"].startswith("https://health.example/fhir/Patient/")
 
 
+FOREIGN = ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "x"]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize("path", ["Patient?_count=1", "Patient/somebody"])
+def test_a_host_that_is_not_ours_comes_into_no_link(client: httpx.Client, host: str, path: str) -> None:
+    answer = client.get(path, headers={"Host": host})
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"] == ["http.Host"]
+    assert f"//{host}" not in answer.text
+
+
+def test_names_of_this_machine_and_those_of_the_settings_are_ours(start_server: Callable[..., Running]) -> None:
+    environment = {"YIDANG_HOSTS": "records.example EMR.example:8443"}
+    server = start_server("--open", environment=environment)
+    with server.client() as client:
+        for host in ("localhost", "127.0.0.1:99", "records.example", "Records.Example:9", "emr.example:8443"):
+            answer = client.get("Patient?_count=1", headers={"Host": host})
+            assert answer.status_code == 200
+            assert answer.json()["link"][0]["url"].startswith(f"http://{host}/fhir/Patient")
+        for host in ("emr.example", "emr.example:1", "example"):
+            assert client.get("Patient", headers={"Host": host}).status_code == 400
+
+
+def test_with_a_base_url_the_host_header_says_nothing(start_server: Callable[..., Running]) -> None:
+    server = start_server("--open", environment={"YIDANG_BASE_URL": "https://health.example/fhir"})
+    with server.client() as client:
+        answer = client.get("Patient?_count=1", headers={"Host": "proxy.internal"})
+        assert answer.json()["link"][0]["url"].startswith("https://health.example/fhir/Patient")
+
+
 def test_a_stopped_server_has_kept_what_it_answered(start_server: Callable[..., Running], tmp_path: Path) -> None:
     first = start_server("--open", data=tmp_path / "data")
     with first.client() as client:
@@ -247,7 +278,7 @@ def test_what_is_under_way_is_finished_before_the_server_stops(start_server: Cal
     server = start_server("--open")
     entry = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
     body = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 300}).encode()
-    head = f"POST /fhir HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /fhir HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
     where = urlsplit(server.url)
     with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as connection:
         connection.sendall(head.encode())
