@@ -348,6 +348,8 @@ def _statutory(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant
             )
             for document in dict.fromkeys(_of_task(resource)):
                 yield replace(template, document=document)
+            # Whose illness is reported is part of the report.
+            yield replace(template, classes=RecordClass.IDENTITY, document=f"Patient/{patient}")
 
 
 def _bounded(resource: Resource) -> tuple[int, int]:

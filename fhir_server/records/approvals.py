@@ -13,17 +13,19 @@ from datetime import timedelta
 from typing import Any
 
 from consent import Access
-from consent.vocabulary import ROLES, TASK_KIND
+from consent.vocabulary import ROLE, ROLES, TASK_KIND
 from fhir_server.audit.exchange import call_it, concerns
 from fhir_server.context import Context
 from fhir_server.errors import BadRequest, Forbidden, NotFound
 from fhir_server.http.desk import Answered, Asked, staff
+from fhir_server.interactions.criteria import criteria
 from fhir_server.records.break_glass import moment
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
+from profiles.lossless import parse
 
 MINOR, REPORT = "minor-access-approval", "statutory-report"
-_MOST_DAYS, _MOST_ITEMS = 90, 100
+_MOST_DAYS, _MOST_ITEMS, _MOST_ROLES = 90, 100, 1000
 
 
 async def approve_minor(asked: Asked) -> Answered:
@@ -60,7 +62,8 @@ async def approve_minor(asked: Asked) -> Answered:
 
 async def report(asked: Asked) -> Answered:
     """``POST /statutory-report`` {patient, recipient, items, reason}: an institution reports items of its own to the
-    disease-control institution ``recipient``. Raises Forbidden, BadRequest, NotFound.
+    disease-control institution ``recipient``: one with staff of the role public-health. Raises Forbidden,
+    BadRequest, NotFound.
     """
     context = asked.context
     requester = context.requester
@@ -84,7 +87,7 @@ async def report(asked: Asked) -> Answered:
         "focus": {"reference": items[0]},
         "input": [{"type": {"text": "报告内容 / reported"}, "valueReference": {"reference": item}} for item in items],
     }
-    stored = await _file(context, task, requester.institution)
+    stored = await _file(context, task, requester.institution, recipient)
     return Answered({"task": f"Task/{stored.id}"}, 201)
 
 
@@ -99,15 +102,24 @@ def _task(kind: str, display: str, patient: str, owner: str, now: str) -> dict[s
     }
 
 
-async def _file(context: Context, task: dict[str, Any], institution: str) -> Stored:
+async def _file(context: Context, task: dict[str, Any], institution: str, recipient: str = "") -> Stored:
     call_it("operation", "STATUTORY")
     concerns(task["for"]["reference"].removeprefix("Patient/"))
 
+    staff_there = [("organization", f"Organization/{recipient}"), ("role", f"{ROLE}|public-health")]
+    controls = criteria("PractitionerRole", staff_there, context) if recipient else None
+
     def work(transaction: Transaction) -> Stored:
+        if controls is not None and not any(map(_active, transaction.find("PractitionerRole", controls, _MOST_ROLES))):
+            raise BadRequest(f"Organization/{recipient} is no disease-control institution", "recipient", code="value")
         return transaction.put(prepare(task, context.new_id(), context.extractor), "POST")
 
     server = replace(Access.everything("approval or report"), party=f"Organization/{institution}")
     return await context.store.write(work, server)
+
+
+def _active(role: Stored) -> bool:
+    return parse(role.body or b"{}").get("active") is not False
 
 
 def _known(context: Context, type: str, id: str) -> None:

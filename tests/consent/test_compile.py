@@ -172,7 +172,8 @@ def test_an_approval_opens_the_institutions_own_items_once_it_is_given() -> None
 
 def test_a_statutory_report_opens_what_it_reports_and_nothing_else() -> None:
     grants = grants_of(task("statutory-report"), facts(trusted=True))
-    assert {g.document for g in grants} == {"Task/t", "ServiceRequest/r", "ImagingStudy/i"}
+    assert {g.document for g in grants} == {"Task/t", "ServiceRequest/r", "ImagingStudy/i", "Patient/p"}
+    assert {g.classes for g in grants if g.document == "Patient/p"} == {RecordClass.IDENTITY}
     assert all(g.overriding and g.purposes == Purpose.PUBHLTH and g.sensitivity == EVERY_SENSITIVITY for g in grants)
 
 

@@ -240,7 +240,7 @@ def approval(w: Writer, id: str, patient: str, officer: str, by: str, status: st
 
 
 def statutory_report(w: Writer, id: str, patient: str, by: str, items: tuple[str, ...]) -> None:
-    """A report that the law demands: the centre for disease control sees what was reported."""
+    """A report that the law demands: the centre for disease control sees what was reported, and of whom."""
     resource = _reserved(
         w,
         "statutory-report",
@@ -259,7 +259,9 @@ def statutory_report(w: Writer, id: str, patient: str, by: str, items: tuple[str
         purposes=frozenset({"PUBHLTH"}),
         overriding=True,
     )
-    w.rule(resource, by, patient, "order", None, *(_with(base, document=item) for item in (f"Task/{id}", *items)))
+    opened = [_with(base, document=item) for item in (f"Task/{id}", *items)]
+    opened.append(_with(base, classes=frozenset({"identity"}), document=f"Patient/{patient}"))
+    w.rule(resource, by, patient, "order", None, *opened)
 
 
 def registration(patient: str, institution: str) -> Rule:

@@ -180,6 +180,27 @@ def test_desks_do_not_tell_who_is_in_the_records(fresh_web: Web, who: Who, compa
     compared["desks"] += 3
 
 
+def test_a_report_goes_to_disease_control_only_and_tells_of_whom_it_is(fresh_web: Web, compared: Counter[str]) -> None:
+    web, doctor, officer = fresh_web, people.staff("dr-county"), people.staff("cdc-officer")
+    item, asked = "Observation/r3-laboratory-county", {"patient": "r3", "reason": "法定传染病"}
+    for path in (item, "Patient/r3"):
+        assert web.get(officer, path).status == 404
+    for recipient in ("town-east", "outside", "county"):
+        answer = web.ask(doctor, "POST", "/statutory-report", {**asked, "recipient": recipient, "items": [item]})
+        assert answer.status == 400, answer
+    before = web.get(officer, "_history?_count=1000").json["total"]
+    answer = web.ask(doctor, "POST", "/statutory-report", {**asked, "recipient": "cdc", "items": [item]})
+    assert answer.status == 201, answer
+    for path in (item, "Patient/r3"):
+        assert web.get(officer, path).status == 200
+    assert web.get(officer, "Patient?_summary=count&_id=r3").json["total"] == 1
+    after = web.get(officer, "_history?_count=1000").json["total"]
+    opened = {("Patient", "r3"), ("Observation", item.partition("/")[2])}
+    versions = sum((row.type, row.id) in opened for row in web.world.facts.rows)
+    assert after - before == versions + 1  # and the Task
+    compared["desks"] += 8
+
+
 @covers("POST /break-glass", "GET /break-glass", "POST /break-glass/review", "POST /break-glass/end")
 def test_an_emergency_is_for_those_who_treat_and_opens_one_file_for_a_day(
     fresh_web: Web, compared: Counter[str]
