@@ -13,7 +13,7 @@ from typing import Any
 
 from fhir_server.audit.exchange import handed_out
 from fhir_server.context import Context
-from fhir_server.errors import BadRequest, Unprocessable
+from fhir_server.errors import BadRequest, Forbidden, Unprocessable
 from fhir_server.http.conditional import etag, http_date
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.prefer import returns
@@ -122,4 +122,8 @@ def put(transaction: Transaction, ready: Prepared, current: Stored | None, metho
             resource["meta"] = {k: v for k, v in resource["meta"].items() if k not in ("versionId", "lastUpdated")}
         if before == after:
             return current
-    return transaction.put(ready, method)
+    stored = transaction.put(ready, method)
+    if current is None and stored.version > 1 and register.registers(ready.type, context.access):
+        # A scope lets it be changed, but not read: who it was could not be compared.
+        raise Forbidden("Who changes a Patient needs a scope to read it too")
+    return stored

@@ -235,7 +235,9 @@ def _update(step: Step, transaction: Transaction, context: Context) -> Answer:
     new = before is None or before.deleted
     if step.criterion is not None and step.created and not new:
         raise Conflict(f"{step.reference} exists, but does not satisfy the condition", f"{step.entry.path}.request.url")
-    return Answer(201 if new else 200, put(transaction, _prepared(step), before, "PUT", context), located=True)
+    stored = put(transaction, _prepared(step), before, "PUT", context)
+    new = stored.version == 1 if before is None else new
+    return Answer(201 if new else 200, stored, located=True)
 
 
 def _patch(step: Step, transaction: Transaction, context: Context) -> Answer:

@@ -95,6 +95,7 @@ def _replace(transaction: Transaction, ready: Prepared, request: Request, contex
     check_if_none_match(request, current)
     stored = put(transaction, ready, current, "PUT", context)
     check_references(transaction, [ready], context)
-    new = current is None or current.deleted
+    # Who may update but not read sees no version before; its number tells that there was one.
+    new = stored.version == 1 if current is None else current.deleted
     what = "created" if new else "updated" if stored is not current else "left as it was: nothing changed"
     return Change(201 if new else 200, stored, f"{stored.type}/{stored.id} was {what}")
