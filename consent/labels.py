@@ -106,7 +106,7 @@ def _with_labels(bits: int, labels: list[Resource]) -> int:
 
 def _content_bits(resource: Resource) -> int:
     """What all codes and texts of a resource and of what it contains speak of."""
-    bits = 0
+    bits, texts, opaque = 0, TEXTS, _OPAQUE
     labels: list[Resource] = []
     waiting: list[Resource] = [resource]
     while waiting:  # no recursion: how deep a resource goes is up to the client
@@ -114,12 +114,12 @@ def _content_bits(resource: Resource) -> int:
         for key, value in element.items():
             kind = value.__class__
             if kind is str:
-                if key in TEXTS:
+                if key in texts:
                     bits |= words_bits(value)
                 elif key == "code":
                     system = element.get("system")
                     bits |= code_bits(system if system.__class__ is str else "", value)
-            elif key in _OPAQUE:
+            elif key in opaque:
                 continue
             elif kind is dict:
                 if len(value) == 1 and "reference" in value:
@@ -132,7 +132,7 @@ def _content_bits(resource: Resource) -> int:
                 for one in value:
                     if one.__class__ is dict:
                         waiting.append(one)
-                    elif one.__class__ is str and key in TEXTS:
+                    elif one.__class__ is str and key in texts:
                         bits |= words_bits(one)
     return _with_labels(bits, labels) if labels else bits
 
