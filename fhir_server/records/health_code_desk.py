@@ -31,7 +31,7 @@ from fhir_server.records.signed_code import Claims, Expired, Forged, Signer, pic
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Stored, Transaction
 
-SCAN = "urn:yidang:health-code-scan"  # identifier of the Consent: the number of the code, so that it counts once
+SCAN = "urn:yidang:health-code-scan"  # identifier of the Consent: the number of the code that it comes of
 NOTICE = "urn:yidang:notice:health-code|2026-11"
 NOTICE_TEXT = (
     "出示健康码，即同意扫码机构在有效时间内为诊疗目的查阅您的健康档案（艾滋病、精神卫生等敏感记录除外）。"
@@ -99,8 +99,8 @@ class HealthCodeDesk:
         self, claims: Claims, institution: str, now: float, transaction: Transaction, context: Context
     ) -> tuple[Stored, Stored, str]:
         """The grant, inside a write: of processes that scan one code at once, one gets it."""
-        used = criteria("Consent", [("identifier", f"{SCAN}|{claims.number}")], context)
-        if transaction.find("Consent", used, 1):
+        # Noted apart from the Consent, which the resident may change or delete: the code is used all the same.
+        if not transaction.once(f"health-code:{claims.number}"):
             raise Conflict("此健康码已被使用，请重新出示 / This code was used already", "code", code="duplicate")
         patient = _person(claims.code, transaction, context)
         _check_living(content_of(patient))

@@ -97,6 +97,19 @@ def test_a_code_counts_once(county: County) -> None:
         assert (again.status, again.json["issue"][0]["code"]) == (409, "duplicate")
 
 
+@pytest.mark.parametrize("withdraw", ["DELETE", "PUT"])
+def test_a_code_counts_once_also_when_what_it_opened_was_withdrawn(county: County, withdraw: str) -> None:
+    county.observation(county.zhang)
+    code = show(county, county.zhang)["code"]
+    consent = scan(county, code).json["consent"]
+    me = replace(resident(county.zhang), patient=county.zhang, scopes=(Scope("patient", "*", "cruds"),))
+    kept = county.ask(me, "GET", consent).json
+    body = {key: value for key, value in kept.items() if key != "identifier"} | {"status": "inactive"}
+    assert county.ask(me, withdraw, consent, body if withdraw == "PUT" else None).status in (200, 204)
+    assert scan(county, code).status == 409
+    assert not sees(county, county.zhang)
+
+
 @pytest.mark.parametrize("scope", ["patient/Slot.rs", "patient/Patient.s", "patient/Observation.rs"])
 def test_an_app_that_may_not_read_the_person_shows_no_code(county: County, scope: str) -> None:
     me = replace(resident(county.zhang), scopes=(Scope(*scope.replace("/", ".").split(".")),), token=scope)
