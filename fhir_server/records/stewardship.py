@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from consent.vocabulary import ROLE, TASK_KIND
+from consent.vocabulary import ROLE, STEWARDSHIP, TASK_KIND
 from fhir_server.records.index import Candidate
 
 DUPLICATE, DEMOGRAPHICS = "duplicate-review", "demographic-review"
@@ -86,8 +86,11 @@ def persons_of(task: dict[str, Any]) -> set[str]:
 
 
 def question(task: dict[str, Any]) -> object:
-    """What a Task asks, so that it is asked once: its kind, the persons, the elements, and who caused it."""
-    kinds = {coding.get("code") for coding in task.get("code", {}).get("coding", ())}
+    """What a Task asks, so that it is asked once: its kind, the persons, the elements, and who caused it.
+
+    Of a Task that is no question to the stewards, so not written by the server, the kind is none.
+    """
+    kinds = {kind for kind in STEWARDSHIP if is_stewardship(task, kind)}
     return kinds, task.get("focus", {}).get("reference"), _asked(task)
 
 

@@ -366,6 +366,26 @@ def test_nobody_else_asks_the_stewards(world: World) -> None:
     assert world.staff("town")("POST", "Task", task).status == 403
 
 
+def test_a_task_that_looks_like_the_question_does_not_answer_it(world: World) -> None:
+    town, county = world.staff("town"), world.staff("county")
+    id = town("POST", "Patient", patient()).json["id"]
+    county("POST", "Patient", patient())
+
+    def given(code: str, **value: Any) -> dict[str, Any]:
+        return {"type": {"coding": [{"code": code}]}, **value}
+
+    decoy = {
+        "resourceType": "Task", "status": "completed", "intent": "order", "focus": {"reference": f"Patient/{id}"},
+        "code": {"coding": [{"system": "http://x", "code": "demographic-review"}, {"code": "demographic-review"}]},
+        "input": [given("institution", valueReference={"reference": "Organization/town"}),
+                  given("element", valueString="name")],
+    }  # fmt: skip
+    assert town("POST", "Task", decoy).status == 201
+    assert town("PUT", f"Patient/{id}", {**patient("张建果"), "id": id}).status == 200
+    reviews = [task for task in world.tasks("demographic-review") if task["status"] == "requested"]
+    assert len(reviews) == 1
+
+
 def test_a_feed_that_is_not_certainly_the_person_brings_no_identity_number(world: World) -> None:
     town, county = world.staff("town"), world.staff("county")
     file = [{"system": HEALTH_FILE_NUMBER, "value": "99010100110100001"}]
