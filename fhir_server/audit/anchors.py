@@ -1,5 +1,6 @@
 """Anchors: the chain's end written down elsewhere now and then, so that a chain cut short or made anew shows.
 
+The same, signed otherwise, is kept in the record file every few seconds (``head_key``).
 A line of ``anchors.ndjson`` (or of a file elsewhere, better on other media) and of the log ``yidang.audit``:
 number, hash, time, and a keyed hash over them, which nobody can make who has only the files.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = "anchors.ndjson"
+EVERY = 60_000_000  # µs between anchors, where something was written
 _log = logging.getLogger("yidang.audit")
 
 
@@ -43,6 +45,11 @@ class Anchor:
         return json.dumps({"seq": self.seq, "hash": self.hash, "time": self.time, "mac": self.mac})
 
 
+def head_key(key: bytes) -> bytes:
+    """The key of the head that the record file keeps: an old anchor cannot be put in its place."""
+    return hmac.digest(key, b"head", "sha256") if key else b""
+
+
 def write(file: Path, anchor: Anchor) -> None:
     """Append an anchor to a file, durably, and to the log."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -60,10 +67,18 @@ def read(file: Path) -> Iterator[Anchor]:
         return
     for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
         try:
-            told = json.loads(line)
-            yield Anchor(int(told["seq"]), str(told["hash"]), int(told["time"]), str(told["mac"]))
-        except (ValueError, KeyError, TypeError):
+            yield of_line(line)
+        except ValueError:
             raise ValueError(f"line {number} of {file.name} is no anchor") from None
+
+
+def of_line(line: str) -> Anchor:
+    """The anchor of its line. Raises ValueError."""
+    try:
+        told = json.loads(line)
+        return Anchor(int(told["seq"]), str(told["hash"]), int(told["time"]), str(told["mac"]))
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("this is no anchor") from None
 
 
 def parsed(text: str) -> Anchor:

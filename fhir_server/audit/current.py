@@ -19,6 +19,7 @@ from typing import Protocol
 from consent.access import Access
 from consent.requester import Requester
 from fhir_server.audit import anchors
+from fhir_server.audit.anchors import EVERY as ANCHOR_EVERY
 from fhir_server.audit.event import LOCAL, MINOR, Event, encode, who
 from fhir_server.audit.exchange import CURRENT, Exchange
 from fhir_server.audit.index import Index
@@ -31,7 +32,7 @@ from fhir_server.store.protocol import Store, Stored
 
 FOLDER = "audit"  # in the data folder
 _TICK = 0.1  # seconds between looks at the outbox
-_ANCHOR_EVERY = 60_000_000  # µs
+_HEAD_EVERY = 10_000_000  # µs
 _INDEX_STEP, _BACKLOG = 300, 20_000  # entries indexed in a quiet moment; from so many on also in a busy one
 _ANONYMOUS = 20  # refusals of unknown callers written a second; more are counted
 _UNTOLD = frozenset({("metadata",), ("openapi.json",)})  # what anybody may read and tells of nobody
@@ -97,7 +98,9 @@ class Auditor:
         self.hidden = hidden
         self._anchor_key = anchor_key
         self._anchor_file = anchor_file or folder / anchors.FILE
-        self._anchored = 0
+        self._anchored = self._headed = 0
+        self._headed_at = clock()
+        self._outbox: Outbox | None = None
         self._anchored_at = clock()
         self._ident = os.urandom(8)
         self._numbers = itertools.count(1)
@@ -110,9 +113,13 @@ class Auditor:
 
     def attach(self, outbox: Outbox) -> None:
         """Move what the store commits with its writes to the chain, from now to ``close``."""
+        self._outbox = outbox
         self._drain = Drain(self.trail, self.index, outbox, self.folder)
         self._drain.step()
         self.record_now(Event(self._clock(), "start", "E", who=LOCAL))
+        # What a server that was killed left without an anchor has one from here on.
+        self._anchor(self._clock(), self.trail.tail)
+        self._head(self._clock(), self.trail.tail)
         self._keeper = threading.Thread(target=self._keep, name="yidang-audit-keeper", daemon=True)
         self._keeper.start()
 
@@ -293,6 +300,7 @@ class Auditor:
                 self._drain.close()
                 self.record_now(Event(self._clock(), "stop", "E", who=LOCAL))
             self._anchor(self._clock(), self.trail.tail)
+            self._head(self._clock(), self.trail.tail)
         self.trail.close()
         self.index.close()
 
@@ -308,7 +316,9 @@ class Auditor:
                 if tail[0] == seen or tail[0] - self.index.last() > _BACKLOG:
                     self.index.catch_up(_INDEX_STEP)
                 seen = tail[0]
-                if self._clock() - self._anchored_at > _ANCHOR_EVERY:
+                if self._clock() - self._headed_at > _HEAD_EVERY:
+                    self._head(self._clock(), tail)
+                if self._clock() - self._anchored_at > ANCHOR_EVERY:
                     self._anchor(self._clock(), tail)
             except Exception as error:
                 _log.error("audit: %s", error)
@@ -320,6 +330,15 @@ class Auditor:
         if seq > self._anchored:
             anchors.write(self._anchor_file, anchors.Anchor(seq, hash.hex(), now).signed(self._anchor_key))
             self._anchored = seq
+
+    def _head(self, now: int, tail: tuple[int, bytes]) -> None:
+        """Keep the end of the chain in the record file too: who cuts the chain has both to alter."""
+        self._headed_at = now
+        seq, hash = tail
+        if self._outbox is not None and seq > self._headed:
+            key = anchors.head_key(self._anchor_key)
+            self._outbox.keep_audit_head(anchors.Anchor(seq, hash.hex(), now).signed(key).line())
+            self._headed = seq
 
 
 def _ignore(error: BaseException | None) -> None:

@@ -33,6 +33,10 @@ class Outbox(Protocol):
         """Remove the entries with numbers up to ``upto``."""
         ...
 
+    def keep_audit_head(self, line: str) -> None:
+        """Keep this line (JSON with ``seq``) unless one with a higher number is kept."""
+        ...
+
 
 class Drain:
     """Moves entries on, where this process may."""

@@ -13,27 +13,45 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhir_server.audit.anchors import Anchor
+from fhir_server.audit.anchors import EVERY, Anchor, head_key
 from fhir_server.audit.chain import GENESIS, HEAD, Broken, Entry, Head, Walk, arriving_path, segment_path, segments
-from fhir_server.audit.event import decode
+from fhir_server.audit.event import Event, decode
 from fhir_server.audit.retention import cut_of
+
+_LONGEST_WITHOUT = 5 * EVERY  # µs without an anchor; a busy machine may be late
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found. ``problems``: one sentence each, none when the chain is whole."""
+    """What was found. ``problems``: one sentence each, none when the chain is whole; ``served``: a server wrote it."""
 
     problems: list[str]
     first: int = 0
     last: int = 0
     entries: int = 0
     hash: str = ""
+    served: bool = False
 
 
-def verify(folder: Path, anchors: Iterable[Anchor] = (), anchor_key: bytes = b"") -> Verdict:
-    """Verify the chain in ``folder`` (the data folder's ``audit``) up to its end when this is called."""
+def verify(
+    folder: Path,
+    anchors: Iterable[Anchor] = (),
+    anchor_key: bytes = b"",
+    head: Anchor | None = None,
+    due: bool = False,
+) -> Verdict:
+    """Verify the chain in ``folder`` (the data folder's ``audit``) up to its end when this is called.
+
+    ``head``: the end of the chain as the record file keeps it. ``due``: these are all anchors that there are, so it is
+    looked for such as are missing.
+    """
     verdict = Verdict([])
     expected = _expected(anchors, anchor_key, verdict)
+    watch = _Due(max(expected, default=0))
+    if head is not None and head.genuine(head_key(anchor_key)):
+        expected.setdefault(head.seq, set()).add(head.hash)
+    elif head is not None:
+        verdict.problems.append("the head that the record file keeps was not signed by this server")
     cuts: list[tuple[int, str]] = []
     for entry in _walk(folder, verdict):
         verdict.entries += 1
@@ -51,13 +69,47 @@ def verify(folder: Path, anchors: Iterable[Anchor] = (), anchor_key: bytes = b""
                 f"entry {entry.seq}: what followed entry {entry.seq - 1} could not be read and was set aside in "
                 f"{event.detail}; after a power failure nobody was answered on it, otherwise somebody altered the file"
             )
+        watch.see(entry.seq, event)
         if event.code == "prune" and (cut := cut_of(event)) is not None:
             cuts.append(cut)
     _check_beginning(folder, verdict, cuts)
+    verdict.served = watch.started
+    if due and (missing := watch.missing()):
+        verdict.problems.append(f"{missing}: they were removed, or are in a file that was not named")
     for seq in sorted(expected):
         if seq > verdict.last:
             verdict.problems.append(f"entry {seq} was anchored and is not there: the end of the chain was cut off")
     return verdict
+
+
+class _Due:
+    """Whether the server went without an anchor for longer than it does: then some were taken away.
+
+    It writes one when it starts, and each minute in which something happened. What commands wrote, while no server
+    was running, needs none.
+    """
+
+    def __init__(self, anchored: int) -> None:
+        self._anchored = anchored  # the last entry that has an anchor
+        self._first = self._last = 0  # times of entries after it
+        self._seq = 0
+        self.started = False
+
+    def see(self, seq: int, event: Event) -> None:
+        """Take in an entry."""
+        self.started |= event.code == "start"
+        if seq > self._anchored and event.who.kind != "local":
+            if not self._seq:
+                self._seq, self._first = seq, event.time
+            self._last = event.time
+
+    def missing(self) -> str:
+        """What is wrong, '' for nothing."""
+        if self.started and not self._anchored:
+            return "there are no anchors, and a server that ran wrote some"
+        if self._seq and self._last - self._first > _LONGEST_WITHOUT:
+            return f"the entries from {self._seq} on have no anchors, though a server was running"
+        return ""
 
 
 def _expected(anchors: Iterable[Anchor], key: bytes, verdict: Verdict) -> dict[int, set[str]]:

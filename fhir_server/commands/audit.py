@@ -72,18 +72,26 @@ def _verify(args: argparse.Namespace) -> int:
     from fhir_server.audit import anchors
     from fhir_server.audit.verify import verify
     from fhir_server.settings import settings_from
+    from fhir_server.store.sqlite.store import FILE
 
     folder = _folder(args)
     if folder is None:
         return 1
+    records: Path = args.data / FILE
     try:
         known = [anchors.parsed(text) for text in args.anchor]
         configured = settings_from().audit_anchors
         known += _anchors_of(folder, args.anchors or (Path(configured) if configured else None))
+        head = _head_in(records)
     except (ValueError, OSError) as error:
         print(f"yidang audit: {error}", file=sys.stderr)
         return 1
-    verdict = verify(folder, known, _anchor_key(args))
+    key = _anchor_key(args)
+    verdict = verify(folder, known, key, head, due=True)
+    if verdict.served and head is None and records.is_file():
+        verdict.problems.append(
+            "the record file keeps no head of the chain: it was removed, unless no server ran since a restore"
+        )
     for problem in verdict.problems:
         print(problem, file=sys.stderr)
     if verdict.problems:
@@ -92,6 +100,23 @@ def _verify(args: argparse.Namespace) -> int:
     print(f"the audit chain is whole: entries {verdict.first} to {verdict.last}, {len(known)} anchors hold")
     print(f"head {verdict.last}:{verdict.hash}")
     return 0
+
+
+def _head_in(records: Path) -> Anchor | None:
+    """The end of the chain as the record file keeps it, None where it keeps none. Raises ValueError."""
+    import sqlite3
+    from contextlib import closing
+
+    from fhir_server.audit import anchors
+
+    if not records.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(records)) as connection:
+            row = connection.execute("SELECT value FROM state WHERE name='audit-head'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{records.name} cannot be read: {error}") from None
+    return None if row is None else anchors.of_line(str(row[0]))
 
 
 def _anchors_of(folder: Path, elsewhere: Path | None) -> Iterator[Anchor]:

@@ -67,6 +67,7 @@ def restore(file: Path, data: Path, *, force: bool = False) -> None:
     try:
         shutil.copyfile(file, arriving)
         _verify(arriving)
+        _forget_head(arriving)
         with arriving.open("rb") as copied:
             os.fsync(copied.fileno())
         _refuse_running(data / FILE)
@@ -77,6 +78,16 @@ def restore(file: Path, data: Path, *, force: bool = False) -> None:
         arriving.unlink(missing_ok=True)
         for leftover in ("-wal", "-shm"):
             (data / (FILE + ".restoring" + leftover)).unlink(missing_ok=True)
+
+
+def _forget_head(file: Path) -> None:
+    """The backup may be of another chain than the one in the folder; the server's next start keeps its head."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(file)) as connection:
+        if connection.execute("DELETE FROM state WHERE name='audit-head'").rowcount:
+            connection.commit()
 
 
 def _verify(file: Path) -> None:

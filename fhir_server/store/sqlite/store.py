@@ -300,6 +300,14 @@ class SqliteStore:
         """Drop the audit entries up to ``upto``: they are in the chain. Not from an event loop."""
         self.write_now(lambda _: self._writing.execute("DELETE FROM outbox WHERE seq<=?", (upto,)), _OUTBOX)
 
+    def keep_audit_head(self, line: str) -> None:
+        """Keep the signed end of the audit chain (JSON with ``seq``), never an earlier one. Not from an event loop."""
+        sql = (
+            "INSERT INTO state VALUES('audit-head', ?) ON CONFLICT DO UPDATE SET value=excluded.value"
+            " WHERE value->>'seq' < excluded.value->>'seq'"
+        )
+        self.write_now(lambda _: self._writing.execute(sql, (line,)), _OUTBOX)
+
     def granted(self, access: Access, patients: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """For each of these Patients (ids) the kinds of rules by which ``access`` sees anything of the file."""
         return self._reader().reading.granted(access, patients)
