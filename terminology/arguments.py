@@ -170,7 +170,9 @@ def _coding(name: str, value: Any) -> Coding:
     for element in ("system", "version", "display"):
         if not isinstance(value.get(element), str | None):
             raise _wrong(name, f"a Coding whose {element} is a text")
-    return Coding(value["code"], value.get("system") or None, value.get("version") or None, value.get("display") or None)
+    return Coding(
+        value["code"], value.get("system") or None, value.get("version") or None, value.get("display") or None
+    )
 
 
 def _where(name: str) -> str:

@@ -118,6 +118,19 @@ class Composer:
             )
         return found
 
+    def check(self, valueset: ValueSet, via: tuple[ValueSet, ...] = ()) -> None:
+        """Raise BadDefinition where the value set refers to itself, through whichever others."""
+        if not via and not any(one.valuesets for one in (*valueset.include, *valueset.exclude)):
+            return
+        via = self._entered(valueset, via)
+        for include in (*valueset.include, *valueset.exclude):
+            for canonical in include.valuesets:
+                try:
+                    other = self.valueset(canonical, valueset)
+                except NotKnown:
+                    continue
+                self.check(other, via)
+
     # -- one code -------------------------------------------------------------------------------
 
     def member(self, valueset: ValueSet, url: str, code: str, version: str | None = None) -> Membership | None:
@@ -165,7 +178,7 @@ class Composer:
                 key="VALUESET_CIRCULAR_REFERENCE",
                 diagnostics=f"Value sets in a circle: {names}",
             )
-        if valueset.url and via:
+        if valueset.url and via and valueset not in via[-1].contained.values():
             self.used.valuesets[valueset.canonical] = valueset
         return (*via, valueset)
 
@@ -267,9 +280,7 @@ class Composer:
                 found.append(part)
         return found
 
-    def _parts(
-        self, valueset: ValueSet, include: Include, active: bool, via: tuple[ValueSet, ...]
-    ) -> list[Part]:
+    def _parts(self, valueset: ValueSet, include: Include, active: bool, via: tuple[ValueSet, ...]) -> list[Part]:
         """The members by one include: its own selection, cut down to those of every value set that it names."""
         parts = [self._selection(include, active)] if include.system else None
         for canonical in include.valuesets:

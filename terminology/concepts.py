@@ -52,7 +52,8 @@ class Designation:
 
     def resource(self) -> dict[str, Any]:
         """As in an expansion."""
-        found: dict[str, Any] = {"extension": list(self.extension)} if self.extension else {}
+        known = [dict(one) for one in self.extension if str(one.get("url", "")).startswith(_EXTENSION)]
+        found: dict[str, Any] = {"extension": known} if known else {}
         if self.language:
             found["language"] = self.language
         if self.use:

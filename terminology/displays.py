@@ -45,16 +45,22 @@ class Names:
         return f"{self.system.info.url}#{self.concept.code}"
 
 
-def displayed(names: Names, languages: Languages) -> str | None:
+def chosen(names: Names, languages: Languages) -> Designation | None:
     """The name to show; None where none is in a language that will do."""
+    main = Designation(names.main, names.system.info.language) if names.main else None
     if not languages:
-        return names.main
-    known = [(language, one.value) for language, one in names.all() if not one.withdrawn]
-    best = languages.best(known)
+        return main
+    best = languages.best((language, one) for language, one in names.all() if not one.withdrawn)
     if best is not None:
         return best
     # A display whose language nobody states may well be the wanted one.
-    return None if languages.hard and names.system.info.language else names.main
+    return None if languages.hard and names.system.info.language else main
+
+
+def displayed(names: Names, languages: Languages) -> str | None:
+    """The value of the name to show."""
+    found = chosen(names, languages)
+    return None if found is None else found.value
 
 
 def judged(names: Names, display: str, languages: Languages, where: str, lenient: bool) -> TxIssue | None:
@@ -93,7 +99,9 @@ def _none_fits(
             f"There are no valid display names found for the code {names.label} for language(s) '{told}'. The display is"
             f" '{display}' which is a valid display for the default language"
         )
-        return TxIssue("information", "invalid", "invalid-display", text, where, "NO_VALID_DISPLAY_FOUND_NONE_FOR_LANG_OK")
+        return TxIssue(
+            "information", "invalid", "invalid-display", text, where, "NO_VALID_DISPLAY_FOUND_NONE_FOR_LANG_OK"
+        )
     text = (
         f"Wrong Display Name '{display}' for {names.label}. There are no valid display names found for language(s)"
         f" '{told}'. Default display is '{names.main or ''}'"

@@ -58,11 +58,11 @@ class TerminologyError(Exception):
     code = "processing"
     tx = ""
 
-    def __init__(self, text: str, *, tx: str = "", where: str = "", key: str = "", code: str = "", diagnostics: str = ""):
+    def __init__(
+        self, text: str, *, tx: str = "", where: str = "", key: str = "", code: str = "", diagnostics: str = ""
+    ):
         super().__init__(text)
-        self.issue = TxIssue(
-            "error", code or self.code, tx or self.tx, text, where, key, diagnostics=diagnostics
-        )
+        self.issue = TxIssue("error", code or self.code, tx or self.tx, text, where, key, diagnostics=diagnostics)
 
 
 class NotKnown(TerminologyError):

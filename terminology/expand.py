@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from terminology.compose import Composer, Part
-from terminology.concepts import TOLD_EXTENSIONS, CodeSystem, Concept, Raw
-from terminology.displays import Names, displayed
+from terminology.concepts import STANDARDS_STATUS, TOLD_EXTENSIONS, CodeSystem, Concept, Designation, Raw
+from terminology.displays import Names, chosen
 from terminology.errors import Invalid, TooCostly
 from terminology.languages import NO_LANGUAGE, Languages, languages
 from terminology.validate import standing_of
@@ -75,7 +75,7 @@ def expand(composer: Composer, valueset: ValueSet, wanted: Wanted, identifier: s
     parts = composer.members(valueset, active=wanted.active)
     nested = wanted.nested and not wanted.filter and wanted.count is None and not wanted.offset and _is_branch(valueset)
     page = _page(parts, wanted)
-    shown = _Shown(wanted)
+    shown = _Shown(wanted, _mixed(valueset))
     contains = shown.trees(page.parts[0]) if nested and len(page.parts) == 1 else shown.lists(page.parts)
     expansion: dict[str, Any] = {
         "identifier": identifier,
@@ -91,10 +91,11 @@ def expand(composer: Composer, valueset: ValueSet, wanted: Wanted, identifier: s
         expansion["contains"] = contains
     head = {key: valueset.resource[key] for key in _HEAD if key in valueset.resource}
     out: dict[str, Any] = {"resourceType": "ValueSet"}
-    for key in ("language", "extension"):
-        if key in valueset.resource:
-            out[key] = valueset.resource[key]
-    out |= {"status": "active", **head}
+    if "language" in valueset.resource:
+        out["language"] = valueset.resource["language"]
+    if wanted.definition and "extension" in valueset.resource:
+        out["extension"] = valueset.resource["extension"]
+    out |= {"status": "unknown", **head}
     if wanted.definition and "compose" in valueset.resource:
         out["compose"] = valueset.resource["compose"]
     return {**out, "expansion": expansion}
@@ -119,6 +120,14 @@ def _is_branch(valueset: ValueSet) -> bool:
         return False
     only = valueset.include[0]
     return bool(only.system) and only.concepts is None and not only.valuesets
+
+
+def _mixed(valueset: ValueSet) -> frozenset[str]:
+    """The code systems of which the value set names several versions, so that each code has to say its own."""
+    named: dict[str, set[str]] = {}
+    for one in valueset.include:
+        named.setdefault(one.system, set()).add(one.version or "")
+    return frozenset(url for url, versions in named.items() if len(versions) > 1)
 
 
 def _page(parts: Sequence[Part], wanted: Wanted) -> _Page:
@@ -170,8 +179,8 @@ def _line(concept: Concept, listed: Listed) -> str:
 class _Shown:
     """Makes the entries of an expansion, and remembers which properties they show."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Wanted, mixed: frozenset[str]) -> None:
+        self._wanted, self._mixed = wanted, mixed
         self._properties: dict[str, str] = {}
 
     def definitions(self) -> list[Raw]:
@@ -207,31 +216,35 @@ class _Shown:
         names = Names(system, concept, listed)
         told = (*(listed.extension if listed is not None else ()), *concept.extension)
         extensions = [dict(one) for one in told if one.get("url") in _ECHOED]
+        if listed is not None:
+            extensions += [dict(one) for one in listed.extension if one.get("url") == STANDARDS_STATUS]
         extensions += self._told_properties(system, concept, listed)
         out: dict[str, Any] = {"extension": extensions} if extensions else {}
         out["system"] = system.info.url
+        if system.info.version and system.info.url in self._mixed:
+            out["version"] = system.info.version
         if concept.abstract:
             out["abstract"] = True
         if concept.inactive:
             out["inactive"] = True
         out["code"] = concept.code
-        display = displayed(names, wanted.languages)
-        if display:
-            out["display"] = display
+        display = chosen(names, wanted.languages)
+        if display is not None:
+            out["display"] = display.value
         if wanted.designations:
             designations = self._designations(names, display)
             if designations:
                 out["designation"] = designations
         return out
 
-    def _designations(self, names: Names, display: str | None) -> list[dict[str, Any]]:
+    def _designations(self, names: Names, display: Designation | None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         language = names.system.info.language
-        if names.main and names.main != display:
+        if names.main and (display is None or names.main != display.value):
             found.append({**({"language": language} if language else {}), "use": PREFERRED, "value": names.main})
         own = names.listed.designations if names.listed is not None else ()
         for one in (*names.concept.designations, *own):
-            if one.value != display and self._asked(one.language, one.use):
+            if one is not display and self._asked(one.language, one.use):
                 found.append(one.resource())
         return found
 
@@ -251,14 +264,13 @@ class _Shown:
             value = next((v for k, v in one.items() if k.startswith("value")), None)
             if code is not None and value is not None:
                 found[code] = {"valueString" if code == "label" else "valueDecimal": value}
-        if concept.status:
+        if concept.status not in ("", "active"):
             found["status"] = {"valueCode": concept.status}
         several: list[tuple[str, dict[str, Any]]] = []
         for code in self._wanted.properties:
             if code == "definition":
-                text = (listed.definition if listed is not None else None) or concept.definition
-                if text:
-                    found["definition"] = {"valueString": text}
+                if concept.definition:
+                    found["definition"] = {"valueString": concept.definition}
             elif code in ("parent", "child") and not concept.values(code):
                 places = (system.parents if code == "parent" else system.children)(concept.ordinal)
                 several += [(code, {"valueCode": other.code}) for other in system.at(places)]

@@ -104,7 +104,9 @@ def validate_code_in_system(
     if url is None:
         url = next((coding.system for coding in subject.codings if coding.system), None)
     if url is None:
-        raise Invalid("$validate-code needs the code system: url, codeSystem or the system of a coding", code="required")
+        raise Invalid(
+            "$validate-code needs the code system: url, codeSystem or the system of a coding", code="required"
+        )
     composer = Composer(terminology, arguments.pins(), arguments.supplements())
     version = arguments.text("version", "systemVersion")
     answer = validate_in_system(composer, url, version, subject, _rules(arguments))
@@ -124,9 +126,7 @@ def validate_code_in_valueset(
     return _validated(answer, subject.concept)
 
 
-def batch_validate_code(
-    terminology: Terminology, arguments: Arguments, instance: Raw | None = None
-) -> dict[str, Any]:
+def batch_validate_code(terminology: Terminology, arguments: Arguments, instance: Raw | None = None) -> dict[str, Any]:
     """Several ``$validate-code`` at once: each ``validation`` is the Parameters of one, the rest is for all."""
     terminology = terminology.over(arguments.resources())
     shared = [pair for pair in arguments.pairs if pair[0] not in ("validation", "tx-resource")]
@@ -252,6 +252,8 @@ def _told(arguments: Arguments) -> list[Raw]:
             found.append({"name": name, "valueInteger": number})
     if (text := arguments.text("filter")) is not None:
         found.append({"name": "filter", "valueString": text})
+    for one in arguments.texts("designation"):
+        found.append({"name": "designation", "valueString": one})
     languages = arguments.languages()
     if languages.text:
         found.append({"name": "displayLanguage", "valueCode": languages.text})
@@ -340,7 +342,7 @@ def _translations(terminology: Terminology, arguments: Arguments, matches: list[
         part: list[dict[str, Any]] = [{"name": "equivalence", "valueCode": one.equivalence}]
         if one.code:
             coding = {"system": one.system, "version": one.version, "code": one.code}
-            coding["display"] = one.display or _display(terminology, one, languages)
+            coding["display"] = (languages and _display(terminology, one, languages)) or one.display
             part.append({"name": "concept", "valueCoding": {key: value for key, value in coding.items() if value}})
         for product in one.product:
             concept = {"system": product.get("system"), "code": product.get("value"), "display": product.get("display")}
@@ -359,4 +361,3 @@ def _display(terminology: Terminology, one: Match, languages: Any) -> str | None
     system = terminology.system(one.system, one.version)
     concept = system.find(one.code) if system is not None else None
     return displayed(Names(system, concept), languages) if system is not None and concept is not None else None
-

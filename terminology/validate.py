@@ -96,6 +96,7 @@ def validate_in_valueset(composer: Composer, valueset: ValueSet, subject: Subjec
 
     Raises TerminologyError where the value set itself cannot be evaluated.
     """
+    composer.check(valueset)
     composer.require(valueset)
     rules = _told_by(valueset, rules)
     answers: list[Validation] = []
@@ -143,9 +144,7 @@ def _told_by(valueset: ValueSet, rules: Rules) -> Rules:
     return replace(rules, languages=found)
 
 
-def _one(
-    composer: Composer, valueset: ValueSet, subject: Subject, n: int, coding: Coding, rules: Rules
-) -> Validation:
+def _one(composer: Composer, valueset: ValueSet, subject: Subject, n: int, coding: Coding, rules: Rules) -> Validation:
     answer = Validation(code=coding.code, system=coding.system)
     if coding.system is None:
         if not subject.infer:
@@ -164,7 +163,8 @@ def _one(
         found = _inferred(composer, valueset, coding.code, rules)
         if len(found) != 1:
             _outside(answer, valueset, subject, n, coding)
-            _not_inferred(answer, valueset, subject, coding.code, found)
+            looked = found or systems_of(composer, valueset)
+            _not_inferred(answer, valueset, subject, coding.code, found, looked)
             return answer
         coding = Coding(coding.code, found[0], coding.version, coding.display)
         answer.system = found[0]
@@ -442,9 +442,7 @@ def _outside(answer: Validation, valueset: ValueSet, subject: Subject, n: int, c
     name = f"{joined(coding.system or '', coding.version if coding.system else None)}#{coding.code}"
     if coding.display:
         name += f" ('{coding.display}')"
-    text = (
-        f"The provided code '{name}' was not found in the value set '{valueset.canonical or '(unidentified)'}'"
-    )
+    text = f"The provided code '{name}' was not found in the value set '{valueset.canonical or '(unidentified)'}'"
     key, where = "None_of_the_provided_codes_are_in_the_value_set_one", subject.place(n, "code")
     if subject.form == "codeableConcept":
         _add(answer, "information", "code-invalid", "this-code-not-in-vs", text, where, key, told=False)
@@ -452,9 +450,7 @@ def _outside(answer: Validation, valueset: ValueSet, subject: Subject, n: int, c
         _add(answer, "error", "code-invalid", "not-in-vs", text, where, key)
 
 
-def _system_of(
-    composer: Composer, answer: Validation, subject: Subject, n: int, coding: Coding
-) -> CodeSystem | None:
+def _system_of(composer: Composer, answer: Validation, subject: Subject, n: int, coding: Coding) -> CodeSystem | None:
     """The code system of the coding; where it is none, the issues that say so."""
     url, where = coding.system or "", subject.place(n, "system")
     terminology = composer.terminology
@@ -500,11 +496,13 @@ def _unknown_code(answer: Validation, system: CodeSystem, code: str, where: str)
 
 
 def _not_inferred(
-    answer: Validation, valueset: ValueSet, subject: Subject, code: str, found: Sequence[str]
+    answer: Validation, valueset: ValueSet, subject: Subject, code: str, found: Sequence[str], looked: Sequence[str]
 ) -> None:
     text = f"The System URI could not be determined for the code '{code}' in the ValueSet '{valueset.canonical}'"
     key = "UNABLE_TO_INFER_CODESYSTEM"
-    if found:
+    if not found:
+        text += f": it is in none of its code systems: [{', '.join(looked)}]"
+    else:
         text += f": value set expansion has multiple matches: [{', '.join(found)}]"
         key = "Unable_to_resolve_system__value_set_has_multiple_matches"
     _add(answer, "error", "not-found", "cannot-infer", text, subject.place(0, "code"), key)
@@ -516,7 +514,8 @@ def _not_inferred(
 def _together(answers: Sequence[Validation], valueset: ValueSet) -> Validation:
     """The answer about a CodeableConcept: one coding has to be in, and none may be wrong."""
     inside = [a for a in answers if a.display is not None or a.result or a.version is not None]
-    best = next((a for a in answers if a.result), None) or next((a for a in inside if not _out(a)), None)
+    best = next((a for a in answers if a.result), None)
+    best = best or next((a for a in inside if not _out(a) and not a.undecided), None)
     whole = Validation(undecided=any(a.undecided for a in answers))
     if best is not None:
         whole.code, whole.system, whole.version, whole.display = best.code, best.system, best.version, best.display

@@ -118,7 +118,9 @@ def valueset_of(resource: Raw) -> ValueSet:
         for one in resource.get("contained", ())
         if one.get("resourceType") == "ValueSet" and "id" in one
     }
-    supplements = [s for e in extensions if e.get("url") == _SUPPLEMENT and isinstance(s := e.get("valueCanonical"), str)]
+    supplements = [
+        s for e in extensions if e.get("url") == _SUPPLEMENT and isinstance(s := e.get("valueCanonical"), str)
+    ]
     return ValueSet(
         url=resource.get("url", ""),
         version=resource.get("version"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def _value_set(resource: Resource) -> Resource:
 
 
 def _include(include: Resource) -> Resource:
-    out = {k: include[k] for k in ("system", "version", "filter", "valueSet") if k in include}
+    out: Resource = {k: include[k] for k in ("system", "version", "filter", "valueSet") if k in include}
     if "concept" in include:
         if not _is_own(include.get("system", "")):
             return {**out, "withheld": True}
@@ -135,7 +135,11 @@ def _concept_map(resource: Resource) -> Resource | None:
     return {**_head(resource), "group": groups}
 
 
-_MADE = {"CodeSystem": _code_system, "ValueSet": _value_set, "ConceptMap": _concept_map}
+_MADE: dict[str, Callable[[Resource], Resource | None]] = {
+    "CodeSystem": _code_system,
+    "ValueSet": _value_set,
+    "ConceptMap": _concept_map,
+}
 
 
 def main() -> None:

@@ -61,7 +61,9 @@ def files() -> dict[str, Any]:
         for member in archive:
             content = archive.extractfile(member) if member.name.endswith(".json") else None
             if content is not None:
-                found[member.name.removeprefix("./").removeprefix("tests/")] = json.loads(content.read().decode("utf-8-sig"))
+                found[member.name.removeprefix("./").removeprefix("tests/")] = json.loads(
+                    content.read().decode("utf-8-sig")
+                )
     return found
 
 
