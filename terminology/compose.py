@@ -353,7 +353,7 @@ def _listing(url: str, version: str | None, listed: Mapping[str, Listed]) -> Cod
 
 
 def _codes(part: Part) -> set[str]:
-    return {concept.code for concept in part.system.at(part.places)}
+    return set(part.system.codes(part.places))
 
 
 def _active(part: Part) -> Part:
@@ -362,8 +362,8 @@ def _active(part: Part) -> Part:
 
 
 def _without(part: Part, codes: set[str]) -> Part:
-    concepts = part.system.at(part.places)
-    return Part(part.system, [c.ordinal for c in concepts if c.code not in codes], part.listed)
+    known = zip(part.places, part.system.codes(part.places), strict=True)
+    return Part(part.system, [place for place, code in known if code not in codes], part.listed)
 
 
 def _common(parts: Sequence[Part], others: Sequence[Part]) -> list[Part]:
@@ -374,7 +374,8 @@ def _common(parts: Sequence[Part], others: Sequence[Part]) -> list[Part]:
     found: list[Part] = []
     for part in parts:
         wanted = codes.get(part.system.info.url, set())
-        places = [c.ordinal for c in part.system.at(part.places) if c.code in wanted]
+        known = zip(part.places, part.system.codes(part.places), strict=True)
+        places = [place for place, code in known if code in wanted]
         if places:
             found.append(Part(part.system, places, part.listed))
     return found

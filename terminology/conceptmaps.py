@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 from terminology.concepts import Raw
 from terminology.versions import fits, joined, split_canonical
@@ -44,6 +45,41 @@ class Unmapped:
     url: str | None = None
 
 
+class Elements(Protocol):
+    """The mappings of a group, wherever they are kept."""
+
+    def forward(self, code: str) -> Sequence[Target] | None:
+        """What a source's code is mapped to; None where the map does not name it."""
+        ...
+
+    def backward(self, code: str) -> Sequence[tuple[str, str | None, Target]]:
+        """Code and display of each source that is mapped to a target's code, with that mapping."""
+        ...
+
+
+class ListedElements:
+    """Mappings at hand."""
+
+    def __init__(self, elements: Mapping[str, Sequence[Target]], displays: Mapping[str, str]) -> None:
+        self._elements, self._displays = elements, displays
+
+    def forward(self, code: str) -> Sequence[Target] | None:
+        """What a source's code is mapped to."""
+        return self._elements.get(code)
+
+    @cached_property
+    def _back(self) -> dict[str, list[tuple[str, str | None, Target]]]:
+        found: dict[str, list[tuple[str, str | None, Target]]] = {}
+        for code, targets in self._elements.items():
+            for target in targets:
+                found.setdefault(target.code, []).append((code, self._displays.get(code), target))
+        return found
+
+    def backward(self, code: str) -> Sequence[tuple[str, str | None, Target]]:
+        """The sources that are mapped to a target's code."""
+        return self._back.get(code, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The mappings from one code system to another."""
@@ -52,8 +88,7 @@ class Group:
     source_version: str | None
     target: str
     target_version: str | None
-    elements: Mapping[str, Sequence[Target]]
-    displays: Mapping[str, str] = field(default_factory=dict)
+    elements: Elements
     unmapped: Unmapped | None = None
 
 
@@ -128,8 +163,7 @@ def _group(raw: Raw) -> Group:
         raw.get("sourceVersion"),
         raw.get("target", ""),
         raw.get("targetVersion"),
-        elements,
-        displays,
+        ListedElements(elements, displays),
         Unmapped(unmapped.get("mode", ""), unmapped.get("code"), unmapped.get("display"), unmapped.get("url"))
         if unmapped
         else None,
@@ -198,8 +232,9 @@ def _forwards(
             group.target, group.target_version, code, display, equivalence, one.canonical, *names, product, comment
         )
 
-    if sought.code in group.elements:
-        for target in group.elements[sought.code]:
+    targets = group.elements.forward(sought.code)
+    if targets is not None:
+        for target in targets:
             if _depends(target, sought):
                 yield made(target.code, target.display, target.equivalence, target)
     elif group.unmapped is not None:
@@ -217,21 +252,21 @@ def _backwards(one: ConceptMap, group: Group, sought: Sought) -> Iterator[Match]
         return
     if sought.target_system is not None and group.source != sought.target_system:
         return
-    for code, targets in group.elements.items():
-        for target in targets:
-            if target.code == sought.code and target.equivalence not in NO_MATCH:
-                equivalence = REVERSED.get(target.equivalence, target.equivalence)
-                yield Match(
-                    group.source,
-                    group.source_version,
-                    code,
-                    group.displays.get(code),
-                    equivalence,
-                    one.canonical,
-                    group.target,
-                    sought.code,
-                    comment=target.comment,
-                )
+    for code, display, target in group.elements.backward(sought.code):
+        if target.equivalence in NO_MATCH:
+            continue
+        equivalence = REVERSED.get(target.equivalence, target.equivalence)
+        names = (group.target, sought.code)
+        yield Match(
+            group.source,
+            group.source_version,
+            code,
+            display,
+            equivalence,
+            one.canonical,
+            *names,
+            comment=target.comment,
+        )
 
 
 def _depends(target: Target, sought: Sought) -> bool:

@@ -254,6 +254,10 @@ class CodeSystem(ABC):
     def at(self, ordinals: Sequence[int]) -> list[Concept]:
         """The concepts at these places."""
 
+    def codes(self, ordinals: Sequence[int]) -> list[str]:
+        """The codes at these places."""
+        return [concept.code for concept in self.at(ordinals)]
+
     @abstractmethod
     def parents(self, ordinal: int) -> Sequence[int]:
         """The places of the parents."""
@@ -313,29 +317,41 @@ class Supplemented(CodeSystem):
 
     @property
     def listed(self) -> bool:
+        """Whether its concepts can be enumerated."""
         return self._base.listed
 
     @property
     def size(self) -> int:
+        """How many concepts are known."""
         return self._base.size
 
     def supplements(self) -> tuple[str, ...]:
+        """The supplements in force."""
         return tuple(s.info.canonical for s in self._supplements)
 
     def find(self, code: str) -> Concept | None:
+        """The concept of this code."""
         found = self._base.find(code)
         return None if found is None else self._joined(found)
 
     def at(self, ordinals: Sequence[int]) -> list[Concept]:
+        """The concepts at these places."""
         return [self._joined(concept) for concept in self._base.at(ordinals)]
 
+    def codes(self, ordinals: Sequence[int]) -> list[str]:
+        """The codes at these places."""
+        return self._base.codes(ordinals)
+
     def parents(self, ordinal: int) -> Sequence[int]:
+        """The places of the parents."""
         return self._base.parents(ordinal)
 
     def children(self, ordinal: int) -> Sequence[int]:
+        """The places of the children."""
         return self._base.children(ordinal)
 
     def search(self, text: str) -> list[int]:
+        """The places of what the text finds."""
         added = {
             found.ordinal
             for one in self._supplements
@@ -345,6 +361,7 @@ class Supplemented(CodeSystem):
         return sorted({*self._base.search(text), *added})
 
     def holders(self, property: str, value: str | None) -> set[int]:
+        """The places of concepts with this value of the property."""
         found = set(self._base.holders(property, value))
         for one in self._supplements:
             for concept in one.at(sorted(one.holders(property, value))):
@@ -354,9 +371,11 @@ class Supplemented(CodeSystem):
         return found
 
     def inactive(self) -> set[int]:
+        """The places of the inactive concepts."""
         return self._base.inactive()
 
     def descendants(self, ordinal: int) -> set[int]:
+        """The places of all below."""
         return self._base.descendants(ordinal)
 
     def _joined(self, concept: Concept) -> Concept:

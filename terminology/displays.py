@@ -96,8 +96,8 @@ def _none_fits(
     """No name is in a language that was asked for."""
     if _is_one_of(display, [value for _, value in active]):
         text = (
-            f"There are no valid display names found for the code {names.label} for language(s) '{told}'. The display is"
-            f" '{display}' which is a valid display for the default language"
+            f"There are no valid display names found for the code {names.label} for language(s) '{told}'. The display"
+            f" is '{display}' which is a valid display for the default language"
         )
         return TxIssue(
             "information", "invalid", "invalid-display", text, where, "NO_VALID_DISPLAY_FOUND_NONE_FOR_LANG_OK"

@@ -48,28 +48,36 @@ class GrammarSystem(CodeSystem):
 
     @property
     def listed(self) -> bool:
+        """Whether its concepts can be enumerated."""
         return False
 
     @property
     def size(self) -> int:
+        """How many concepts are known."""
         return 0
 
     def find(self, code: str) -> Concept | None:
+        """The concept of this code."""
         return Concept(code) if len(code) <= 255 and self._known(code) else None
 
     def at(self, ordinals: Sequence[int]) -> list[Concept]:
+        """The concepts at these places."""
         return []
 
     def parents(self, ordinal: int) -> Sequence[int]:
+        """The places of the parents."""
         return ()
 
     def children(self, ordinal: int) -> Sequence[int]:
+        """The places of the children."""
         return ()
 
     def search(self, text: str) -> list[int]:
+        """The places of what the text finds."""
         return []
 
     def holders(self, property: str, value: str | None) -> set[int]:
+        """The places of concepts with this value of the property."""
         return set()
 
 

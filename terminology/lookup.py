@@ -106,7 +106,10 @@ def _properties(system: CodeSystem, concept: Concept) -> list[tuple[str, dict[st
 
 
 def subsumes(composer: Composer, url: str, code_a: str, code_b: str, version: str | None = None) -> str:
-    """``equivalent``, ``subsumes`` (A is above B), ``subsumed-by`` or ``not-subsumed``. Raises NotKnown, Unsupported."""
+    """``equivalent``, ``subsumes`` (A is above B), ``subsumed-by`` or ``not-subsumed``.
+
+    Raises NotKnown, Unsupported.
+    """
     system = known_system(composer, url, version)
     a, b = known_code(system, code_a), known_code(system, code_b)
     if a.code == b.code:

@@ -39,6 +39,7 @@ class MemorySystem(CodeSystem):
 
     @property
     def size(self) -> int:
+        """How many concepts are known."""
         return len(self._concepts)
 
     @cached_property
@@ -49,15 +50,18 @@ class MemorySystem(CodeSystem):
         return found
 
     def find(self, code: str) -> Concept | None:
+        """The concept of this code."""
         place = self._by_code.get(code)
         if place is None and not self.info.case_sensitive:
             place = self._folded.get(code.casefold())
         return None if place is None else self._concepts[place]
 
     def at(self, ordinals: Sequence[int]) -> list[Concept]:
+        """The concepts at these places."""
         return [self._concepts[n] for n in ordinals]
 
     def parents(self, ordinal: int) -> Sequence[int]:
+        """The places of the parents."""
         return self._parents[ordinal]
 
     @cached_property
@@ -69,6 +73,7 @@ class MemorySystem(CodeSystem):
         return found
 
     def children(self, ordinal: int) -> Sequence[int]:
+        """The places of the children."""
         return self._children.get(ordinal, ())
 
     @cached_property
@@ -76,6 +81,7 @@ class MemorySystem(CodeSystem):
         return Haystack([concept.line() for concept in self._concepts])
 
     def search(self, text: str) -> list[int]:
+        """The places of what the text finds."""
         return self._haystack.find(text)
 
     @cached_property
@@ -87,6 +93,7 @@ class MemorySystem(CodeSystem):
         return found
 
     def holders(self, property: str, value: str | None) -> set[int]:
+        """The places of concepts with this value of the property."""
         values = self._holders.get(property, {})
         return set().union(*values.values()) if value is None else set(values.get(value, ()))
 
@@ -95,4 +102,5 @@ class MemorySystem(CodeSystem):
         return super().inactive()
 
     def inactive(self) -> set[int]:
+        """The places of the inactive concepts."""
         return self._inactive

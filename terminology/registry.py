@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from terminology.concepts import CodeSystem, Raw, Supplemented
 from terminology.conceptmaps import ConceptMap, conceptmap_of
+from terminology.concepts import CodeSystem, Raw, Supplemented
 from terminology.grammars import GRAMMARS
 from terminology.memory import MemorySystem
 from terminology.valuesets import Include, ValueSet, valueset_of
@@ -51,18 +51,22 @@ class Resources:
                 self._raw.setdefault((resource.get("resourceType", ""), url), []).append(resource)
 
     def systems(self, url: str) -> Sequence[CodeSystem]:
+        """The versions of a code system that are here."""
         found: Sequence[CodeSystem] = self._all("CodeSystem", url, MemorySystem)
         return found
 
     def valuesets(self, url: str) -> Sequence[ValueSet]:
+        """The versions of a value set that are here."""
         found: Sequence[ValueSet] = self._all("ValueSet", url, valueset_of)
         return found
 
     def maps(self) -> Sequence[ConceptMap]:
+        """The concept maps that are here."""
         urls = [url for kind, url in self._raw if kind == "ConceptMap"]
         return [one for url in urls for one in self._all("ConceptMap", url, conceptmap_of)]
 
     def system_urls(self) -> Iterable[str]:
+        """The URLs of the code systems that are here."""
         return [url for kind, url in self._raw if kind == "CodeSystem"]
 
     def _all(self, kind: str, url: str, make: Any) -> Any:

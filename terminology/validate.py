@@ -40,7 +40,11 @@ class Coding:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be validated. ``form``: ``code``, ``coding`` or ``codeableConcept`` (then ``concept`` is the whole)."""
+    """What is to be validated.
+
+    ``form``: ``code``, ``coding`` or ``codeableConcept`` (then ``concept`` is the whole). ``infer``: a code without
+    system is of the one by which the value set has it.
+    """
 
     codings: tuple[Coding, ...]
     form: str = "code"
@@ -352,8 +356,8 @@ def _mismatch(
     if wanted is None:
         found = system.info.version if system is not None else ""
         text = (
-            f"The code system '{url}' version '{found}' for the versionless include in the ValueSet include is different"
-            f" to the one in the value ('{given}')"
+            f"The code system '{url}' version '{found}' for the versionless include in the ValueSet include is"
+            f" different to the one in the value ('{given}')"
         )
         _add(answer, "warning", "invalid", "vs-invalid", text, where, "VALUESET_VALUE_MISMATCH_DEFAULT", told=False)
     elif wanted != include.version:
@@ -485,8 +489,8 @@ def _unknown_code(answer: Validation, system: CodeSystem, code: str, where: str)
     version = f" version '{system.info.version}'" if system.info.version else ""
     if system.info.content == "fragment":
         text = (
-            f"Unknown Code '{code}' in the CodeSystem '{system.info.url}'{version} - note that the code system is labeled"
-            " as a fragment, so the code may be valid in some other fragment"
+            f"Unknown Code '{code}' in the CodeSystem '{system.info.url}'{version} - note that the code system is"
+            " labeled as a fragment, so the code may be valid in some other fragment"
         )
         _add(answer, "warning", "code-invalid", "invalid-code", text, where, "UNKNOWN_CODE_IN_FRAGMENT", told=False)
         return

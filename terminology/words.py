@@ -38,12 +38,13 @@ def marked(text: str) -> str:
         out.append(c.upper() if not inside and "a" <= c <= "z" else c)
         inside = c.isalnum() and not is_han(c)
     if not folded.isascii() and any(map(is_han, folded)):
-        syllables = pinyin("".join(c for c in folded if is_han(c)))
+        runs = "".join(c if is_han(c) else " " for c in folded).split()  # the same runs come again and again
+        syllables = [syllable for run in runs for syllable in pinyin(run)]
         out += [" ", *(s[:1].upper() + s[1:] for s in syllables), " ", *(s[:1].upper() for s in syllables)]
     return "".join(out)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def pinyin(han: str) -> tuple[str, ...]:
     """The syllables of a text of Chinese characters, without tones; ü as v."""
     from pypinyin import Style, lazy_pinyin  # 65 MB resident: only where Chinese is met
@@ -80,25 +81,31 @@ class Haystack:
         words = query_words(wanted)
         if not words:
             return list(range(len(self._starts)))
-        found: set[int] | None = None
-        for word in sorted(words, key=len, reverse=True):
-            hits = self._word(word)
-            found = hits if found is None else found & hits
-            if not found:
-                return []
-        return sorted(found or ())
+        rarest, *others = sorted(words, key=len, reverse=True)
+        found = self._rows(rarest)
+        for word in others:
+            found = [row for row in found if self._stands(word, row)]
+        return found
 
-    def _word(self, word: str) -> set[int]:
-        text, marks, starts = self._text, self._marked, self._starts
-        found: set[int] = set()
-        place = text.find(word)
+    def _rows(self, word: str) -> list[int]:
+        """The lines in which ``word`` stands at the start of a word or syllable, or anywhere if it is no letter."""
+        # A letter on its own stands wherever it is a capital: much fewer places to look at.
+        text, wanted = (self._marked, word.upper()) if len(word) == 1 and word.isascii() else (self._text, word)
+        marks, starts, end = self._marked, self._starts, len(text)
+        found: list[int] = []
+        place = text.find(wanted)
         while place >= 0:
             if not "a" <= marks[place] <= "z":
                 row = bisect_right(starts, place) - 1
-                found.add(row)
-                place = starts[row + 1] - 1 if row + 1 < len(starts) else len(text)
-            place = text.find(word, place + 1)
+                found.append(row)
+                place = starts[row + 1] - 1 if row + 1 < len(starts) else end
+            place = text.find(wanted, place + 1)
         return found
+
+    def _stands(self, word: str, row: int) -> bool:
+        begin = self._starts[row]
+        end = self._starts[row + 1] if row + 1 < len(self._starts) else len(self._text)
+        return _stands(self._marked, self._text, word, begin, end)
 
 
 def query_words(wanted: str) -> tuple[str, ...]:
@@ -109,13 +116,13 @@ def query_words(wanted: str) -> tuple[str, ...]:
 def says(text: str, words: Sequence[str]) -> bool:
     """Whether one line (from ``line``) has every word."""
     lowered = text.lower()
-    return all(_stands(text, lowered, word) for word in words)
+    return all(_stands(text, lowered, word, 0, len(text)) for word in words)
 
 
-def _stands(text: str, lowered: str, word: str) -> bool:
-    place = lowered.find(word)
+def _stands(text: str, lowered: str, word: str, begin: int, end: int) -> bool:
+    place = lowered.find(word, begin, end)
     while place >= 0:
         if not "a" <= text[place] <= "z":
             return True
-        place = lowered.find(word, place + 1)
+        place = lowered.find(word, place + 1, end)
     return False

@@ -95,7 +95,9 @@ def _code_system(resource: Resource) -> Resource | None:
 def _concepts(concepts: Iterable[Resource]) -> list[Resource]:
     made: list[Resource] = []
     for concept in concepts:
-        out = {k: concept[k] for k in ("code", "display", "definition", "designation", "property") if k in concept}
+        out: Resource = {
+            k: concept[k] for k in ("code", "display", "definition", "designation", "property") if k in concept
+        }
         if out.get("definition") == out.get("display"):
             out.pop("definition", None)
         status = _extensions(concept, _CONCEPT_STATUS)

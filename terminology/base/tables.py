@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import zstandard
 
-from terminology.concepts import CodeSystem, Raw
 from terminology.conceptmaps import ConceptMap, conceptmap_of
+from terminology.concepts import CodeSystem, Raw
 from terminology.memory import MemorySystem
 from terminology.valuesets import ValueSet, valueset_of
 

@@ -19,7 +19,7 @@ from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
 from fhir_server.secrets import MasterKey
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import keys, maintenance, registry, rekeying, schema, text
+from fhir_server.store.sqlite import definitions, keys, maintenance, registry, rekeying, schema, text
 from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
@@ -47,6 +47,7 @@ class _Reader:
 
     reading: Reading
     search: Search
+    definitions: definitions.Definitions
 
     def close(self) -> None:
         self.reading.connection.close()
@@ -136,6 +137,7 @@ class SqliteStore:
             ("text", 0),
             ("registry", 0),
             ("standing", 0),
+            ("terminology", 0),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
         keys.prepare(connection, self.vault.master)
@@ -149,7 +151,8 @@ class SqliteStore:
         search = Search(
             connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
         )
-        return _Reader(Reading(connection, names, bodies, search.gate), search)
+        stored = definitions.Definitions(connection, names, bodies)
+        return _Reader(Reading(connection, names, bodies, search.gate), search, stored)
 
     def _reader(self) -> _Reader:
         """This thread's own reader."""
@@ -177,6 +180,10 @@ class SqliteStore:
     def feed(self, after: int, limit: int, access: Access) -> Iterator[Stored]:
         """Versions in commit order with sequences above ``after``."""
         return iter(self._reader().reading.feed(after, limit, access))
+
+    def definitions(self) -> definitions.Definitions:
+        """The stored CodeSystems, ValueSets and ConceptMaps that are nobody's; for use in this thread."""
+        return self._reader().definitions
 
     # -- searches ------------------------------------------------------------------------------
 

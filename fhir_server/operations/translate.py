@@ -1,0 +1,21 @@
+"""Operation ConceptMap/$translate: a code in other terms, by the concept maps that are known.
+
+https://hl7.org/fhir/R4/conceptmap-operation-translate.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fhir_server.http.exchange import Request, Response
+from fhir_server.operations.terminology import answer
+from terminology import service
+
+if TYPE_CHECKING:
+    from fhir_server.context import Context
+
+
+async def translate(request: Request, context: Context) -> Response:
+    """``ConceptMap/$translate`` and ``ConceptMap/[id]/$translate``; ``reverse`` from the target to the source."""
+    return await asyncio.to_thread(answer, request, context, service.translate)
