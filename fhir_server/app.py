@@ -26,7 +26,7 @@ from fhir_server.secrets import MasterKey
 from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
-from fhir_server.terminology import ServedTerminology
+from fhir_server.terminology import SearchedCodes, ServedTerminology
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -70,6 +70,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         master=master,
     )
     terminology = ServedTerminology(store, settings.data)
+    extractor.codes = SearchedCodes(terminology)
     return Context(
         store=store,
         definitions=definitions,

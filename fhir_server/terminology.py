@@ -11,14 +11,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from fhir_server.errors import BadRequest
+from fhir_server.search.codes import Codes
 from terminology.alliance import alliance
 from terminology.base import base
+from terminology.compose import Composer, whole_systems
 from terminology.conceptmaps import ConceptMap, conceptmap_of
 from terminology.concepts import CodeSystem
+from terminology.errors import NotKnown, TerminologyError
 from terminology.file import FILE, TerminologyFile
+from terminology.lookup import known_code, known_system
 from terminology.memory import MemorySystem
 from terminology.registry import Layer, Terminology
 from terminology.valuesets import ValueSet, valueset_of
+
+_KEPT = 64  # value sets and hierarchies whose codes are remembered for searches
 
 
 class StoredDefinitions(Protocol):
@@ -34,6 +41,10 @@ class StoredDefinitions(Protocol):
 
     def of(self, type: str, url: str) -> list[dict[str, Any]]:
         """The resources of this type and URL."""
+        ...
+
+    def one(self, type: str, id: str) -> dict[str, Any] | None:
+        """The resource of this type and id."""
         ...
 
 
@@ -94,6 +105,10 @@ class ServedTerminology:
         self._stamp: tuple[int, object] | None = None
         self._made: Terminology | None = None
 
+    def resource(self, type: str, id: str) -> dict[str, Any] | None:
+        """The stored definition of this type and id."""
+        return self._store.definitions().one(type, id) if self._store is not None else None
+
     def __call__(self) -> Terminology:
         """What is known now."""
         stored = self._store.definitions().version() if self._store is not None else 0
@@ -105,6 +120,66 @@ class ServedTerminology:
             self._made = Terminology((*layers, self._file.layer(), alliance(), base()))
             self._stamp = stamp
         return self._made
+
+
+class SearchedCodes:
+    """What searches ask of terminology (``search.codes.CodeSource``); answers are kept while it stays the same."""
+
+    def __init__(self, served: ServedTerminology) -> None:
+        self._served = served
+
+    def members(self, valueset: str) -> Codes:
+        """The codes of a value set: a canonical URL, or ``ValueSet/[id]`` of this server."""
+        terminology = self._served()
+        return self._kept(terminology, ("members", valueset), lambda: self._members(terminology, valueset))
+
+    def below(self, system: str, code: str) -> Codes:
+        """The code and all that it subsumes."""
+        return self._related("below", system, code, lambda known, place: known.descendants(place))
+
+    def above(self, system: str, code: str) -> Codes:
+        """The code and all by which it is subsumed."""
+        return self._related("above", system, code, lambda known, place: known.ancestors(place))
+
+    def _members(self, terminology: Terminology, text: str) -> Codes:
+        composer = Composer(terminology)
+        if text.startswith("ValueSet/"):
+            resource = self._served.resource("ValueSet", text.removeprefix("ValueSet/"))
+            if resource is None:
+                raise NotKnown(f"There is no {text}")
+            valueset = valueset_of(resource)
+        else:
+            valueset = composer.valueset(text)
+        whole = whole_systems(composer, valueset)
+        if whole is not None:
+            return dict.fromkeys(whole)
+        found: dict[str, list[str]] = {}
+        for part in composer.members(valueset):
+            found.setdefault(part.system.info.url, []).extend(part.system.codes(part.places))
+        return {system: tuple(codes) for system, codes in found.items()}
+
+    def _related(self, how: str, url: str, code: str, places: Callable[[CodeSystem, int], set[int]]) -> Codes:
+        terminology = self._served()
+
+        def related() -> Codes:
+            system = known_system(Composer(terminology), url, None)
+            concept = known_code(system, code)
+            found = places(system, concept.ordinal) if system.listed else set()
+            return {url: (concept.code, *system.codes(sorted(found)))}
+
+        return self._kept(terminology, (how, url, code), related)
+
+    @staticmethod
+    def _kept(terminology: Terminology, key: tuple[str, ...], make: Callable[[], Codes]) -> Codes:
+        found: Codes | None = terminology.memory.get(key)
+        if found is None:
+            if len(terminology.memory) >= _KEPT:
+                terminology.memory.clear()
+            try:
+                found = terminology.memory[key] = make()
+            except TerminologyError as error:
+                raise BadRequest(error.issue.text, code=error.issue.code) from None
+        return found
 
 
 @cache

@@ -440,3 +440,19 @@ def withheld(include: Include) -> UnknownSystem:
         include=include,
         wanted=None,
     )
+
+
+def whole_systems(composer: Composer, valueset: ValueSet) -> list[str] | None:
+    """The code systems of a value set that includes all codes of systems which cannot be listed here; None otherwise.
+
+    Such a value set (all of LOINC, any UCUM unit) says nothing of single codes: whatever is of the system is in it.
+    """
+    if valueset.exclude or not valueset.include:
+        return None
+    plain = all(
+        one.system and one.concepts is None and not (one.filters or one.valuesets or one.version or one.withheld)
+        for one in valueset.include
+    )
+    systems = [composer.terminology.system(one.system) for one in valueset.include]
+    unlisted = any(one is None or not one.listed for one in systems)
+    return [one.system for one in valueset.include] if plain and unlisted else None

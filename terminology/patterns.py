@@ -120,7 +120,9 @@ class _Reader:
             inner = self._alternatives()
             self._place += 1
             return inner
-        if c in "^$":  # the whole text is matched anyway
+        if c in "^$":  # at the ends; the whole text is matched anyway
+            if self._place != (1 if c == "^" else len(self._text)):
+                raise BadDefinition(f"'{c}' in the midst of the regular expression '{self._text}' is not supported")
             only = self._made.state()
             return only, only
         return self._one(self._test(c))

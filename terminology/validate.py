@@ -25,7 +25,10 @@ from terminology.languages import NO_LANGUAGE, Languages, languages
 from terminology.valuesets import Include, ValueSet
 from terminology.versions import fits, joined
 
-NO_CODE = "Unable to find code to validate (looked for coding | codeableConcept | code+system | code+inferSystem in parameters"
+NO_CODE = (
+    "Unable to find code to validate (looked for coding | codeableConcept | code+system | code+inferSystem in "
+    "parameters"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from profiles.definitions import Definitions, SearchParameterDef
 
 from . import closures
 from .closures import Branching, Leaf
+from .codes import CodeSource
 from .computed import computed_sink
 from .elements import elements_sink
 from .national import SHORTEST, holds_number, masked
@@ -106,7 +107,7 @@ class Extractor:
     """Turns resources into rows. ``custom`` are further search parameters; an official code is never replaced.
 
     ``zone`` reads dates without one; references under ``base_urls`` are this server's. ``shield`` hashes identity
-    numbers: the store gives it its key.
+    numbers: the store gives it its key. ``codes`` knows codes, for searches; it is set where there is terminology.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Extractor:
         self.interval = interval_reader(zone)
         self.base_urls = tuple(url.rstrip("/") for url in base_urls)
         self.shield = Shield()
+        self.codes: CodeSource | None = None
         self._types: dict[str, _TypeExtractor] = {}
         self._indexed: dict[str, Mapping[str, Indexed]] = {}
 

@@ -54,5 +54,11 @@ class Definitions:
         rows = self._connection.execute(sql, (self._url(type), url)).fetchall()
         return [parse(self._bodies.unpack(*row)) for row in rows]
 
+    def one(self, type: str, id: str) -> dict[str, Any] | None:
+        """The stored resource of this type and id."""
+        sql = f"SELECT r.body, r.rid FROM ent e JOIN res r ON r.rid=e.cur WHERE e.id=? AND e.t=? AND {_SHARED}"
+        row = self._connection.execute(sql, (id, self._names.type(type))).fetchone()
+        return None if row is None else parse(self._bodies.unpack(*row))
+
     def _url(self, type: str) -> int:
         return self._names.param(self._names.type(type), "url")
