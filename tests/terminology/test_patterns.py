@@ -22,7 +22,25 @@ PATTERNS = [
     r"(\.|\-)+",
     "((a){2,}b){0,2}",
 ]
-TEXTS = ["", "a", "b", "c", "ab", "abab", "abc", "aab", "aabaab", "1", "1.2", "1.2.3", "x", "yzaa", "..-", "aaaa", "ccaabb"]
+TEXTS = [
+    "",
+    "a",
+    "b",
+    "c",
+    "ab",
+    "abab",
+    "abc",
+    "aab",
+    "aabaab",
+    "1",
+    "1.2",
+    "1.2.3",
+    "x",
+    "yzaa",
+    "..-",
+    "aaaa",
+    "ccaabb",
+]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -38,7 +56,9 @@ def test_no_expression_takes_for_ever(pattern: str) -> None:
     assert time.perf_counter() - start < 1
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", r"(a)\1", "(?=a)b", "a" * 2_000, "((a{100}){100}){100}", "(*)", "(^a$)+"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "[a", r"(a)\1", "(?=a)b", "a" * 2_000, "((a{100}){100}){100}", "(*)", "(^a$)+"]
+)
 def test_what_cannot_be_run_is_refused(pattern: str) -> None:
     with pytest.raises(BadDefinition):
         matcher(pattern)

@@ -7,6 +7,7 @@ process notices what another one wrote.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from consent.vocabulary import RecordClass
@@ -31,10 +32,13 @@ def count(connection: sqlite3.Connection) -> None:
 
 
 class Definitions:
-    """The stored definitions on one connection; used by one thread at a time."""
+    """The stored definitions on one connection; used by one thread at a time.
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies) -> None:
-        self._connection, self._names, self._bodies = connection, names, bodies
+    ``keys``: by type the index key of the canonical URL.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies, keys: Mapping[str, str]) -> None:
+        self._connection, self._names, self._bodies, self._keys = connection, names, bodies, keys
 
     def version(self) -> int:
         """How often definitions have changed."""
@@ -61,4 +65,4 @@ class Definitions:
         return None if row is None else parse(self._bodies.unpack(*row))
 
     def _url(self, type: str) -> int:
-        return self._names.param(self._names.type(type), "url")
+        return self._names.param(self._names.type(type), self._keys[type])

@@ -151,7 +151,8 @@ class SqliteStore:
         search = Search(
             connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
         )
-        stored = definitions.Definitions(connection, names, bodies)
+        keys = {type: self.extractor.indexed(type)["url"].sources[0].key for type in definitions.TYPES}
+        stored = definitions.Definitions(connection, names, bodies, keys)
         return _Reader(Reading(connection, names, bodies, search.gate), search, stored)
 
     def _reader(self) -> _Reader:
