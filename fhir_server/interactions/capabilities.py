@@ -245,7 +245,8 @@ class _Offered:
 
     def __call__(self, param: Indexed) -> tuple[str, ...]:
         """The modifiers of ``param``; parameters of all resources (``_id`` …) have their own."""
-        key = param.code if param.code[0] == "_" else f"{param.kind} {'Identifier' in param.types}"
+        coded = not param.types or not param.types.isdisjoint(token.CODED)
+        key = param.code if param.code[0] == "_" else f"{param.kind} {'Identifier' in param.types} {coded}"
         found = self._known.get(key)
         if found is None:
             wanted = MODIFIERS[param.kind]

@@ -94,20 +94,23 @@ def key(value: Any) -> str:
     return "valueBoolean" if isinstance(value, bool) else "valueInteger" if isinstance(value, int) else "valueString"
 
 
+DOWN = {"codeA": "I10", "codeB": "I10.x00x002"}
+UP = {"codeA": "I10.x00x002", "codeB": "I10"}
+BACK = {"system": "urn:test:insurance", "code": "I10.900", "reverse": "true"}
 CALLS = [
     ("CodeSystem/$lookup", {"system": GENDER, "code": "male"}, "display", ["Male"]),
     ("CodeSystem/tt-diseases/$lookup", {"code": "I10"}, "display", ["原发性高血压"]),
     ("CodeSystem/$validate-code", {"url": GENDER, "code": "male"}, "result", [True]),
     ("CodeSystem/$validate-code", {"url": GENDER, "code": "mail"}, "result", [False]),
     ("CodeSystem/tt-diseases/$validate-code", {"code": "I10"}, "result", [True]),
-    ("CodeSystem/$subsumes", {"system": "urn:test:diseases", "codeA": "I10", "codeB": "I10.x00x002"}, "outcome", ["subsumes"]),
-    ("CodeSystem/$subsumes", {"system": "urn:test:diseases", "codeA": "I10.x00x002", "codeB": "I10"}, "outcome", ["subsumed-by"]),
+    ("CodeSystem/$subsumes", {"system": "urn:test:diseases", **DOWN}, "outcome", ["subsumes"]),
+    ("CodeSystem/$subsumes", {"system": "urn:test:diseases", **UP}, "outcome", ["subsumed-by"]),
     ("CodeSystem/tt-diseases/$subsumes", {"codeA": "I10", "codeB": "I10.x00"}, "outcome", ["not-subsumed"]),
     ("ValueSet/$validate-code", {"url": GENDERS, "system": GENDER, "code": "other"}, "result", [True]),
     ("ValueSet/$validate-code", {"url": GENDERS, "code": "other", "inferSystem": "true"}, "system", [GENDER]),
     ("ValueSet/tt-all/$validate-code", {"system": "urn:test:diseases", "code": "I10.x00"}, "inactive", [True]),
     ("ConceptMap/$translate", {"url": "urn:test:map", "system": "urn:test:diseases", "code": "I10"}, "result", [True]),
-    ("ConceptMap/tt-map/$translate", {"system": "urn:test:insurance", "code": "I10.900", "reverse": "true"}, "result", [True]),
+    ("ConceptMap/tt-map/$translate", BACK, "result", [True]),
 ]  # fmt: skip
 
 

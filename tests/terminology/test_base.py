@@ -1,4 +1,4 @@
-"""The terminology of R4: the committed data are what the build makes, nothing of others is in them, and it is read lazily."""
+"""The terminology of R4: the committed data are what the build makes, and nothing of others is in them."""
 
 from __future__ import annotations
 

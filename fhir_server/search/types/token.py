@@ -19,7 +19,7 @@ from fhir_server.search.tree import Node, Param, String, StringMode, Token, Toke
 
 _PRIMITIVE = frozenset({"code", "boolean", "string", "id", "uri", "markdown", "oid", "uuid", "url", "canonical"})
 _TERMINOLOGY = frozenset({"in", "not-in", "above", "below"})
-_CODED = frozenset({"CodeableConcept", "Coding", "code"})
+CODED = frozenset({"CodeableConcept", "Coding", "code"})
 
 
 def _primitive(key: str, setting: Setting) -> Sink:
@@ -138,7 +138,7 @@ def _by_terminology(context: Context, indexed: Indexed, modifier: str, text: str
     """Codes in a value set, or above or below a code; one condition for all of them, however many."""
     if context.codes is None:
         raise NotSupported(f"'{indexed.code}:{modifier}' needs terminology, which is not at hand here")
-    if indexed.types and not indexed.types & _CODED:
+    if indexed.types and not indexed.types & CODED:
         raise no_modifier(indexed, modifier, [m for m in MODIFIERS if m not in _TERMINOLOGY])
     if modifier in ("in", "not-in"):
         codes = context.codes.members(unescape(text))
