@@ -10,7 +10,7 @@ import pytest
 from tests.commands.conftest import Yidang
 from tests.conftest import Running
 
-CLINICAL, INSURANCE = "urn:oid:2.16.156.10011.2.3.3.11.3", "urn:yidang:CodeSystem:icd-10-insurance"
+CLINICAL, INSURANCE = "urn:oid:2.16.156.10011.2.3.3.11.3", "urn:yidang:icd-10-insurance"
 MAP = "urn:yidang:ConceptMap:icd-10-clinical-to-insurance"
 
 

@@ -94,11 +94,12 @@ def test_lengths_of_codes_give_parents_where_the_mapping_says_so(tmp_path: Path)
 
 
 def test_a_map_between_two_families_is_read(tmp_path: Path) -> None:
-    text = "临床版编码,临床版名称,医保版编码,医保版名称,对应关系\nI10.x00,高血压,I10.900,原发性高血压,wider\nZ99.x,其他,,,\n"
+    head = "临床版编码,临床版名称,医保版编码,医保版名称,对应关系"
+    text = f"{head}\nI10.x00,高血压,I10.900,原发性高血压,wider\nZ99.x,其他,,,\n"
     content = only(written(tmp_path, text), mapping=mapping_of("icd-10-clinical-to-insurance"))
     assert isinstance(content, MapContent)
     ((group, mappings),) = content.groups
-    assert group["target"] == "urn:yidang:CodeSystem:icd-10-insurance"
+    assert group["target"] == "urn:yidang:icd-10-insurance"
     assert list(mappings) == [
         ("I10.x00", "高血压", {"equivalence": "wider", "code": "I10.900", "display": "原发性高血压"}),
         ("Z99.x", "其他", {"equivalence": "unmatched"}),
