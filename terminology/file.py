@@ -333,7 +333,7 @@ class FileSystem(CodeSystem):
         self.info = info_of(head)
         self._connect, self._n, self._size, self._haystack = connect, n, size, haystack
         self._special = self.info.special()
-        self._found = lru_cache(maxsize=8_192)(self._look_up)
+        self._found = lru_cache(maxsize=2_048)(self._look_up)
 
     def _rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
         connection = self._connect()
