@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from terminology.errors import Invalid
-from terminology.languages import Languages, languages
+from terminology.languages import NO_LANGUAGE, Languages, languages
 from terminology.validate import NO_CODE, Coding, Subject
 from terminology.versions import Pins, split_canonical
 
@@ -104,6 +104,8 @@ class Arguments:
         try:
             return languages(told or self._accept)
         except ValueError as error:
+            if told is None:  # whatever a browser sends
+                return NO_LANGUAGE
             raise Invalid(f"displayLanguage: {error}", where=_where("displayLanguage"), code="value") from None
 
     @property

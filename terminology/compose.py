@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from terminology.concepts import CodeSystem, Concept, Raw
-from terminology.errors import BadDefinition, NotKnown, TerminologyError, TxIssue, Unsupported, VersionRefused
+from terminology.errors import (
+    BadDefinition,
+    NotKnown,
+    TerminologyError,
+    TooCostly,
+    TxIssue,
+    Unsupported,
+    VersionRefused,
+)
 from terminology.filters import passes, selected
 from terminology.memory import MemorySystem
 from terminology.registry import Terminology
 from terminology.valuesets import Include, Listed, Stored, ValueSet
 from terminology.versions import NO_PINS, Pins, fits, joined
+
+_MOST_LOOKS, _DEEPEST = 20_000, 100  # value sets of one evaluation, and imports within imports
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +71,7 @@ class Composer:
         self._supplements = [self._supplement(canonical) for canonical in supplements]
         self._asked = frozenset(supplements)
         self.used = Used()
+        self._looks = 0  # value sets that were evaluated: imports of imports multiply
         self.pinned: dict[str, dict[str, None]] = {}  # which pins (by parameter) chose the version of which system
 
     def _supplement(self, canonical: str) -> CodeSystem:
@@ -170,6 +181,9 @@ class Composer:
         return found
 
     def _entered(self, valueset: ValueSet, via: tuple[ValueSet, ...]) -> tuple[ValueSet, ...]:
+        self._looks += 1
+        if self._looks > _MOST_LOOKS or len(via) > _DEEPEST:
+            raise TooCostly(f"The value set '{via[0].canonical}' imports too many others, again and again")
         if valueset in via:
             names = ", ".join(one.canonical for one in (*via[1:], valueset))
             raise BadDefinition(

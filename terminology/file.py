@@ -61,6 +61,9 @@ class TerminologyFile:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None and self._path.is_file():
             found = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            if found.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:  # still being made, or of another kind
+                found.close()
+                return None
             found.execute("PRAGMA mmap_size=4294967296")
             self._local.connection = found
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 async def batch_validate_code(request: Request, context: Context) -> Response:
     """Each ``validation`` of the body is answered by the Parameters (or the refusal) of a ``$validate-code``."""
-    return answer(request, context, service.batch_validate_code)
+    return await answered(request, context, service.batch_validate_code)

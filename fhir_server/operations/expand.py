@@ -5,13 +5,12 @@ https://hl7.org/fhir/R4/valueset-operation-expand.html
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.listing import instant
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 from terminology.arguments import Arguments
 from terminology.registry import Terminology
@@ -28,4 +27,4 @@ async def expand(request: Request, context: Context) -> Response:
     def run(terminology: Terminology, arguments: Arguments, instance: dict[str, Any] | None) -> dict[str, Any]:
         return service.expand(terminology, arguments, identifier, timestamp, instance, context.settings.expansion_max)
 
-    return await asyncio.to_thread(answer, request, context, run)
+    return await answered(request, context, run, quick=False)

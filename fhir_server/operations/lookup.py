@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 async def lookup(request: Request, context: Context) -> Response:
     """``CodeSystem/$lookup`` and ``CodeSystem/[id]/$lookup``: display, designations and properties of a code."""
-    return answer(request, context, service.lookup)
+    return await answered(request, context, service.lookup)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 async def subsumes(request: Request, context: Context) -> Response:
     """``CodeSystem/$subsumes`` and ``CodeSystem/[id]/$subsumes``: equivalent, subsumes, subsumed-by, not-subsumed."""
-    return answer(request, context, service.subsumes)
+    return await answered(request, context, service.subsumes)

@@ -6,6 +6,7 @@ stored resource on which an operation is called is read as any other.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,17 @@ _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 _LONGEST = 2_000  # characters of a text that may quote the request
 
 
-def answer(request: Request, context: Context, run: Run) -> Response:
-    """The answer of ``run`` to the request; a refusal of terminology is an OperationOutcome with its details."""
+async def answered(request: Request, context: Context, run: Run, *, quick: bool = True) -> Response:
+    """The answer of ``run`` to the request; a refusal of terminology is an OperationOutcome with its details.
+
+    What is not ``quick``, or brings much along, is worked out in a thread.
+    """
+    if quick and len(request.body) < context.settings.thread_from:
+        return _answer(request, context, run)
+    return await asyncio.to_thread(_answer, request, context, run)
+
+
+def _answer(request: Request, context: Context, run: Run) -> Response:
     try:
         return Response(200, resource=_run(request, context, run))
     except TerminologyError as error:

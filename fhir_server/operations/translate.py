@@ -5,11 +5,10 @@ https://hl7.org/fhir/R4/conceptmap-operation-translate.html
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -18,4 +17,4 @@ if TYPE_CHECKING:
 
 async def translate(request: Request, context: Context) -> Response:
     """``ConceptMap/$translate`` and ``ConceptMap/[id]/$translate``; ``reverse`` from the target to the source."""
-    return await asyncio.to_thread(answer, request, context, service.translate)
+    return await answered(request, context, service.translate, quick=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 async def validate_code_system(request: Request, context: Context) -> Response:
     """``CodeSystem/$validate-code`` and ``CodeSystem/[id]/$validate-code``: the result, with all that is wrong."""
-    return answer(request, context, service.validate_code_in_system)
+    return await answered(request, context, service.validate_code_in_system)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fhir_server.http.exchange import Request, Response
-from fhir_server.operations.terminology import answer
+from fhir_server.operations.terminology import answered
 from terminology import service
 
 if TYPE_CHECKING:
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 async def validate_value_set(request: Request, context: Context) -> Response:
     """``ValueSet/$validate-code`` and ``ValueSet/[id]/$validate-code``: the result, with all that is wrong."""
-    return answer(request, context, service.validate_code_in_valueset)
+    return await answered(request, context, service.validate_code_in_valueset)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from terminology.compose import Composer
-from terminology.errors import BadDefinition, NotKnown, TerminologyError, Unsupported
+from terminology.errors import BadDefinition, NotKnown, TerminologyError, TooCostly, Unsupported
 from terminology.registry import Terminology, from_resources
 from terminology.valuesets import valueset_of
 from terminology.versions import Pins
@@ -178,6 +179,19 @@ def test_what_cannot_be_listed_is_refused(resource: Raw, error: type[Terminology
         listed(valueset({"valueSet": ["urn:v"]}, url="urn:w"), known)
     with pytest.raises(error):
         listed(resource, known)
+
+
+def test_imports_that_multiply_are_given_up() -> None:
+    names = [f"urn:d{n}" for n in range(40)]
+    twice = [valueset({"valueSet": [b]}, {"valueSet": [b]}, url=a) for a, b in pairwise(names)]
+    known = from_resources([SYSTEM, *twice, valueset({"system": "urn:s"}, url=names[-1])])
+    for evaluate in (
+        lambda composer, one: composer.members(one),
+        lambda composer, one: composer.member(one, "urn:s", "zz"),
+        lambda composer, one: composer.check(one),
+    ):
+        with pytest.raises(TooCostly):
+            evaluate(Composer(known), valueset_of(twice[0]))
 
 
 def test_of_duplicate_codes_the_first_counts_and_circles_of_parents_end() -> None:

@@ -103,6 +103,16 @@ def test_a_load_that_fails_changes_nothing(file: TerminologyFile) -> None:
     assert (file.stamp(), file.listing()) == before
 
 
+def test_a_file_that_is_still_being_made_is_as_none(file: TerminologyFile, tmp_path: Path) -> None:
+    def look(_: int) -> None:
+        reader = TerminologyFile(tmp_path / FILE)
+        assert reader.stamp() is None
+        assert Terminology((reader.layer(),)).system("urn:s") is None
+
+    file.load_system(head(SYSTEM), flat(SYSTEM), look)
+    assert Terminology((file.layer(),)).system("urn:s") is not None
+
+
 def test_another_layout_is_refused(file: TerminologyFile, tmp_path: Path) -> None:
     import sqlite3
 
