@@ -1,6 +1,7 @@
 """What terminology does in a second: ``python -m bench.terminology [CODES]``; the table of docs/terminology.md.
 
-Made-up Chinese diagnoses with English names, in a terminology file in a temporary folder.
+Made-up Chinese diagnoses with English names, in a terminology file in a temporary folder. Times are those of the
+processor, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from terminology.file import FILE, TerminologyFile
 from terminology.registry import Terminology
 
 PARTS = (
-    "原发性 继发性 急性 慢性 高血压 糖尿病 肺炎 支气管炎 胃溃疡 骨折 肿瘤 感染 阑尾炎 肝炎 心肌梗死 脑梗死 伴有 并发症 左侧 右侧"
-    " 双侧 不伴 早期 晚期 重度 轻度 肾病 视网膜病变 神经病变 关节"
-).split()
+    "原发性", "继发性", "急性", "慢性", "高血压", "糖尿病", "肺炎", "支气管炎", "胃溃疡", "骨折", "肿瘤", "感染",
+    "阑尾炎", "肝炎", "心肌梗死", "脑梗死", "伴有", "并发症", "左侧", "右侧", "双侧", "不伴", "早期", "晚期", "重度",
+    "轻度", "肾病", "视网膜病变", "神经病变", "关节",
+)  # fmt: skip
 ORGANS = ("heart", "lung", "kidney")
 FILTERS = ("高血压", "gaoxueya", "gxy", "heart", "慢性 肾病", "feiyan", "a", "tnb 5")
 
@@ -56,34 +58,34 @@ def main() -> None:
             "status": "active",
             "language": "zh-CN",
         }
-        start = time.perf_counter()
+        start = time.thread_time()
         file.load_system({**head, "content": "complete"}, concepts(size))
-        seconds, megabytes = time.perf_counter() - start, (Path(folder) / FILE).stat().st_size / 1e6
+        seconds, megabytes = time.thread_time() - start, (Path(folder) / FILE).stat().st_size / 1e6
         print(f"loading {size:,} codes: {seconds:.1f} s, {megabytes:.0f} MB")
         known = Terminology((file.layer(), alliance(), base()))
         system = known.system("urn:bench")
         assert system is not None
         _validate("from the file, each for the first time", known, "urn:bench", system.codes(range(0, size, 4)))
         _validate("in memory", known, "urn:yidang:lab-item", ["WBC", "CREA", "K", "ABO"] * 2_000)
-        spent = [_filter(known, text) for text in FILTERS]
-        print(f"$expand with filter: 95 % within {statistics.quantiles(sum(spent, []), n=20)[-1]:.1f} ms")
+        spent = [one for text in FILTERS for one in _filter(known, text)]
+        print(f"$expand with filter: 95 % within {statistics.quantiles(spent, n=20)[-1]:.1f} ms of processor time")
 
 
 def _validate(what: str, known: Terminology, system: str, codes: list[str]) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     for code in codes:
         named = [("url", f"{system}?fhir_vs"), ("system", system), ("code", code)]
         assert service.validate_code_in_valueset(known, Arguments(named))["parameter"][0]["valueBoolean"]
-    print(f"$validate-code {what}: {len(codes) / (time.perf_counter() - start):,.0f}/s")
+    print(f"$validate-code {what}: {len(codes) / (time.thread_time() - start):,.0f}/s")
 
 
 def _filter(known: Terminology, text: str) -> list[float]:
     named = [("url", "urn:bench?fhir_vs"), ("filter", text), ("count", "20")]
     spent: list[float] = []
     for _ in range(12):
-        start = time.perf_counter()
+        start = time.thread_time()
         found = service.expand(known, Arguments(named), "urn:uuid:x", "2026-01-01T00:00:00Z")
-        spent.append((time.perf_counter() - start) * 1e3)
+        spent.append((time.thread_time() - start) * 1e3)
     total = found["expansion"]["total"]
     print(f"  {text}: {total:,} codes, first {spent[0]:.1f} ms, then {statistics.median(spent[1:]):.1f} ms")
     return spent[1:]

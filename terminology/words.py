@@ -64,7 +64,7 @@ class Haystack:
     def __init__(self, lines: Sequence[str]) -> None:
         self._marked = "\n".join(lines) + "\n"
         self._text = self._marked.lower()
-        self._starts = list(accumulate((len(x) + 1 for x in lines), initial=0))[:-1]
+        self._ends = list(accumulate(len(one) + 1 for one in lines))
 
     @property
     def text(self) -> str:
@@ -80,7 +80,7 @@ class Haystack:
         """The lines in which every word of ``wanted`` stands, in order."""
         words = query_words(wanted)
         if not words:
-            return list(range(len(self._starts)))
+            return list(range(len(self._ends)))
         rarest, *others = sorted(words, key=len, reverse=True)
         found = self._rows(rarest)
         for word in others:
@@ -91,20 +91,21 @@ class Haystack:
         """The lines in which ``word`` stands at the start of a word or syllable, or anywhere if it is no letter."""
         # A letter on its own stands wherever it is a capital: much fewer places to look at.
         text, wanted = (self._marked, word.upper()) if len(word) == 1 and word.isascii() else (self._text, word)
-        marks, starts, end = self._marked, self._starts, len(text)
+        marks, find = self._marked, text.find
+        ends = self._ends
         found: list[int] = []
-        place = text.find(wanted)
+        place, row = find(wanted), 0
         while place >= 0:
-            if not "a" <= marks[place] <= "z":
-                row = bisect_right(starts, place) - 1
-                found.append(row)
-                place = starts[row + 1] - 1 if row + 1 < len(starts) else end
-            place = text.find(wanted, place + 1)
+            if "a" <= marks[place] <= "z":
+                place = find(wanted, place + 1)
+                continue
+            row = bisect_right(ends, place, row)
+            found.append(row)
+            place = find(wanted, ends[row])
         return found
 
     def _stands(self, word: str, row: int) -> bool:
-        begin = self._starts[row]
-        end = self._starts[row + 1] if row + 1 < len(self._starts) else len(self._text)
+        begin, end = self._ends[row - 1] if row else 0, self._ends[row]
         return _stands(self._marked, self._text, word, begin, end)
 
 
