@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-_PARTS = re.compile(r"\d+|[^\d.\-_+]+")
+_PARTS = re.compile(r"(-?)(\d+|[^\d.\-_+]+)")
+_BEFORE, _END, _TEXT, _NUMBER = range(4)  # how the parts of versions sort: 1.2-beta, 1.2, 1.2a, 1.2.1
 _WILD = frozenset({"x", "X", "*"})
 
 
@@ -42,10 +43,14 @@ def fits(pattern: str, version: str | None) -> bool:
 
 
 def age(version: str | None) -> tuple[tuple[int, int, str], ...]:
-    """A key by which later versions sort higher: numbers as numbers; none before all."""
+    """A key by which later versions sort higher: numbers as numbers, ``-beta`` before its release; none before all."""
     if version is None:
         return ()
-    return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in _PARTS.findall(version))
+    parts = [
+        (_NUMBER, int(part), "") if part.isdecimal() else (_BEFORE if hyphen else _TEXT, 0, part)
+        for hyphen, part in _PARTS.findall(version)
+    ]
+    return (*parts, (_END, 0, ""))
 
 
 def chosen(versions: Iterable[str | None], wanted: str | None) -> tuple[bool, str | None]:

@@ -42,7 +42,7 @@ def compile_data(resources: Iterable[Resource]) -> dict[str, bytes]:
             compact = _MADE[kind](resource)
             if compact is not None:
                 found.setdefault((kind, resource["url"]), compact)
-    index: dict[str, dict[str, list[Any]]] = {kind: {} for kind in sorted(_KEPT)}
+    index: dict[str, dict[str, list[int]]] = {kind: {} for kind in sorted(_KEPT)}
     blocks: list[bytes] = []
     waiting: list[bytes] = []
     for kind, url in sorted(found):
@@ -50,8 +50,7 @@ def compile_data(resources: Iterable[Resource]) -> dict[str, bytes]:
         if waiting and sum(map(len, waiting)) + len(text) > _BLOCK:
             blocks.append(_packed(waiting))
             waiting = []
-        about = found[kind, url].get("valueSet") if kind == "CodeSystem" else None
-        index[kind][url] = [len(blocks), len(waiting), *([about] if about else [])]
+        index[kind][url] = [len(blocks), len(waiting)]
         waiting.append(text)
     blocks.append(_packed(waiting))
     places = [sum(map(len, blocks[:n])) for n in range(len(blocks) + 1)]

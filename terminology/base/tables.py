@@ -28,7 +28,7 @@ class BaseLayer:
         folder = files("terminology.base").joinpath("data")
         head = msgspec.json.decode(zstandard.decompress(folder.joinpath("index.json.zst").read_bytes()))
         self._places: list[int] = head["blocks"]
-        self._index: dict[str, dict[str, list[Any]]] = head["resources"]
+        self._index: dict[str, dict[str, list[int]]] = head["resources"]
         self._data = folder.joinpath("blocks.bin").read_bytes()
         self._made: dict[tuple[str, str], Any] = {}
         self._block = lru_cache(maxsize=2)(self._unpacked)

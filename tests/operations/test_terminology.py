@@ -159,6 +159,12 @@ def test_a_value_set_is_expanded_by_pages_filters_and_languages(client: httpx.Cl
     assert header["expansion"]["contains"][0]["display"] == "Essential hypertension"
 
 
+def test_a_strange_language_header_is_passed_over(client: httpx.Client) -> None:
+    for header in ("x_y;;q", "*", "zh-CN,zh;q=0.9,en;q=0.8,en-GB;q=0.7,*;q=0.5"):
+        answer = client.get("ValueSet/tt-all/$expand", headers={"Accept-Language": header})
+        assert answer.json()["expansion"]["contains"][0]["display"] == "原发性高血压", header
+
+
 def test_what_is_stored_holds_at_once_and_in_other_processes(
     start_server: Callable[..., Running], client: httpx.Client
 ) -> None:
