@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,4 +34,7 @@ def contents(
 
 def _read(path: Path) -> bytes:
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    try:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, zlib.error) as error:
+        raise BadFile(f"the file is no whole gzip: {error}") from None

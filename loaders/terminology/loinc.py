@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,11 @@ def loinc(path: Path, version: str | None = None, variant: str = "zhCN") -> Syst
 
 
 def _rows(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, str]]:
-    with archive.open(name) as file:
-        yield from csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+    try:
+        with archive.open(name) as file:
+            yield from csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+    except (csv.Error, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
+        raise BadFile(f"{name} in the zip cannot be read: {error}") from None
 
 
 def _variant(archive: zipfile.ZipFile, variant: str) -> dict[str, tuple[str, ...]]:
@@ -81,7 +85,7 @@ def _variant(archive: zipfile.ZipFile, variant: str) -> dict[str, tuple[str, ...
         parts = ":".join(text for part in _PARTS if (text := (row.get(part) or "").strip()))
         told = (row.get("LinguisticVariantDisplayName"), row.get("LONG_COMMON_NAME"), row.get("SHORTNAME"), parts)
         names = tuple(dict.fromkeys(text.strip() for text in told if text and text.strip()))
-        if names:
+        if names and row.get("LOINC_NUM"):
             found[row["LOINC_NUM"]] = names
     return found
 

@@ -6,11 +6,14 @@ https://hl7.org/fhir/R4/terminology-module.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from loaders.terminology.content import BadFile, Content, MapContent, Mapped, Raw, ResourceContent, SystemContent
+from profiles.definitions import load
+from profiles.structure import Validator
 
 
 def contents_of(text: bytes) -> Iterator[Content]:
@@ -19,7 +22,7 @@ def contents_of(text: bytes) -> Iterator[Content]:
         resource = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         raise BadFile(f"the file is no JSON: {error}") from None
-    found = [content for one in _resources(resource) if (content := _content(one)) is not None]
+    found = [content for one in _resources(resource) if (content := _content(_checked(one))) is not None]
     if not found:
         raise BadFile("there is no CodeSystem, ValueSet or ConceptMap with a url in the file")
     yield from found
@@ -29,10 +32,26 @@ def _resources(resource: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(resource, dict):
         return
     if resource.get("resourceType") == "Bundle":
-        for entry in resource.get("entry", ()):
-            yield from _resources(entry.get("resource"))
+        entries = resource.get("entry", ())
+        for entry in entries if isinstance(entries, list) else ():
+            yield from _resources(entry.get("resource") if isinstance(entry, dict) else None)
     else:
         yield resource
+
+
+def _checked(resource: dict[str, Any]) -> dict[str, Any]:
+    """``resource``, which is a right one. Raises BadFile that says what is wrong, and where."""
+    if resource.get("resourceType") in ("CodeSystem", "ValueSet", "ConceptMap"):
+        wrong = next((issue for issue in _validator().check(resource) if issue.severity == "error"), None)
+        if wrong is not None:
+            where = f" ({wrong.expression[0]})" if wrong.expression else ""
+            raise BadFile(f"{resource['resourceType']} {resource.get('url', '')}: {wrong.diagnostics}{where}")
+    return resource
+
+
+@cache
+def _validator() -> Validator:
+    return Validator(load())
 
 
 def _content(resource: dict[str, Any]) -> Content | None:

@@ -172,6 +172,7 @@ def test_fhir_json_is_taken_with_its_hierarchy(tmp_path: Path) -> None:
         "resourceType": "CodeSystem",
         "url": "urn:s",
         "status": "active",
+        "content": "complete",
         "concept": [{"code": "a", "concept": [{"code": "b"}]}],
     }
     valueset = {"resourceType": "ValueSet", "url": "urn:v", "status": "active"}
@@ -182,8 +183,19 @@ def test_fhir_json_is_taken_with_its_hierarchy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("x.json", "{"), ("x.json", '{"resourceType": "Patient"}'), ("x.txt", "x"), ("x.zip", "x")]
+    ("name", "text"),
+    [
+        ("x.json", "{"),
+        ("x.json", "[1]"),
+        ("x.json", '{"resourceType": "Patient"}'),
+        ("x.json", '{"resourceType": "Bundle", "entry": [5, {"resource": 5}]}'),
+        ("x.json", '{"resourceType": "CodeSystem", "url": "urn:x", "concept": [{"display": "no code"}]}'),
+        ("x.json", '{"resourceType": "ValueSet", "url": "urn:x", "compose": 5}'),
+        ("x.json.gz", "x"),
+        ("x.txt", "x"),
+        ("x.zip", "x"),
+    ],
 )
 def test_what_is_no_terminology_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    with pytest.raises(BadFile):
+    with pytest.raises((BadFile, OSError)):
         list(contents(written(tmp_path, text, name)))
