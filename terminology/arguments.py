@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from terminology.answer import NO_CODE, Coding, Subject
 from terminology.errors import Invalid
 from terminology.languages import NO_LANGUAGE, Languages, languages
-from terminology.validate import NO_CODE, Coding, Subject
 from terminology.versions import Pins, split_canonical
 
 IGNORED = frozenset({"uuid", "cache-id", "diagnostics", "no-cache", "date", "_format", "_pretty"})

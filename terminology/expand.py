@@ -15,7 +15,7 @@ from terminology.concepts import STANDARDS_STATUS, TOLD_EXTENSIONS, CodeSystem, 
 from terminology.displays import Names, chosen
 from terminology.errors import Invalid, TooCostly
 from terminology.languages import NO_LANGUAGE, Languages, languages
-from terminology.validate import standing_of
+from terminology.reasons import standing_of
 from terminology.valuesets import Listed, ValueSet
 from terminology.words import query_words, says
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from terminology.compose import Composer, unknown_issue
+from terminology.compose import Composer
 from terminology.concepts import CodeSystem, Concept, Designation
 from terminology.displays import Names, displayed
 from terminology.errors import NotKnown, Unsupported
 from terminology.expand import PREFERRED
 from terminology.languages import NO_LANGUAGE, Languages
+from terminology.unknown import unknown_issue
 
 
 def known_system(composer: Composer, url: str, version: str | None) -> CodeSystem:

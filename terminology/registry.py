@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from terminology.conceptmaps import ConceptMap, conceptmap_of
-from terminology.concepts import CodeSystem, Raw, Supplemented
+from terminology.concepts import CodeSystem, Raw
 from terminology.grammars import GRAMMARS
 from terminology.memory import MemorySystem
+from terminology.supplements import Supplemented
 from terminology.valuesets import Include, ValueSet, valueset_of
 from terminology.versions import age, chosen, split_canonical
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from terminology import expand as expansion
 from terminology import lookup as looking
+from terminology.answer import Rules, Validation
 from terminology.arguments import COMMON, Arguments, arguments_of
 from terminology.compose import Composer
 from terminology.conceptmaps import NO_MATCH, ConceptMap, Match, Sought, conceptmap_of, translated
@@ -18,7 +19,7 @@ from terminology.concepts import Raw, info_of
 from terminology.displays import Names, displayed
 from terminology.errors import Invalid, NotKnown, TerminologyError, outcome
 from terminology.registry import Terminology
-from terminology.validate import Rules, Validation, validate_in_system, validate_in_valueset
+from terminology.validate import validate_in_system, validate_in_valueset
 from terminology.valuesets import ValueSet, valueset_of
 from terminology.versions import joined
 
