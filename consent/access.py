@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from consent.requester import Scope
 from consent.vocabulary import NO_CLASS, NO_SENSITIVITY, RecordClass, Sensitivity
 
+_MOST_FINGERPRINTS = 20_000
+_FINGERPRINTS: dict[tuple[object, ...], int] = {}
+_NUMBERS = itertools.count(1)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Access:
     """What a requester may see and write. A fresh one lets nothing through.
 
@@ -63,11 +69,24 @@ class Access:
     def at(self, now: int) -> Access:
         """The same at the time ``now`` (µs). Made for every request, so without the detour of ``replace``."""
         made = object.__new__(Access)
-        copy = object.__setattr__
-        for name in _FIELDS:
-            copy(made, name, getattr(self, name))
-        copy(made, "now", now)
+        made.__dict__.update(self.__dict__)
+        made.__dict__["now"] = now
         return made
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A number for everything that decides what it lets through, but for the time and constraints of scopes.
+
+        Equal numbers mean equal facts, in this process; 0 where there are constraints. ``at`` hands it on.
+        """
+        if self.conditions:
+            return 0
+        limits = (self.own, self.own_sensitivity, self.through, self.through_sensitivity, self.purpose)
+        whom = (self.party, self.person, self.patient, self.grantees, self.scopes)
+        facts = (*whom, *map(int, limits), self.minors, self.shared, self.identities, self.unrestricted)
+        if len(_FINGERPRINTS) >= _MOST_FINGERPRINTS:
+            _FINGERPRINTS.clear()  # numbers are not given twice: what stood for one of them is asked for anew
+        return _FINGERPRINTS.setdefault(facts, next(_NUMBERS))
 
     def allows(self, letter: str, type: str) -> bool:
         """Whether a scope gives the interaction ``letter`` (c r u d s) on resources of ``type`` at all."""
@@ -83,6 +102,3 @@ class Access:
             letter in scope.letters and scope.type in ("*", type) and scope.context != "patient" and not scope.query
             for scope in self.scopes
         )
-
-
-_FIELDS = tuple(field.name for field in fields(Access))

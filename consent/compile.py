@@ -24,6 +24,7 @@ from consent.vocabulary import (
     EVERY_SENSITIVITY,
     GUARDIAN_PERSON,
     LEGAL_BASIS,
+    NO_SENSITIVITY,
     RECORD_CLASS,
     STEWARDSHIP,
     TASK_KIND,
@@ -73,7 +74,8 @@ class Facts:
 
     ``custodian``: reference to who wrote it. ``trusted``: written by the server itself or without restriction.
     ``now``: microseconds. ``born``: date of birth of the Patient with an id. ``alliance``: whether a reference is to
-    an Organization that others are affiliated to.
+    an Organization that others are affiliated to. ``guardians``: references to who is guardian of the person now,
+    as Patient and as RelatedPerson.
     """
 
     custodian: str
@@ -81,6 +83,7 @@ class Facts:
     now: int
     born: Callable[[str], date | None]
     alliance: Callable[[str], bool] = lambda reference: False
+    guardians: Callable[[], frozenset[str]] = frozenset
 
 
 def grants_of(resource: Resource, facts: Facts) -> list[Grant]:
@@ -107,12 +110,12 @@ def _consent(resource: Resource, facts: Facts) -> Iterator[Grant]:
     given = min(_given(resource), facts.now)
     template = Grant(patient, "", "health-code" if health_code else "consent", given=given)
     permits = _counts(resource, facts)
-    until = _until(resource, patient, given, facts)
+    until, withheld = reach(resource, facts)
     for grant in grants_of_provisions(resource.get("provision", {}), template, facts.alliance):
         if not grant.permit:
             yield grant
         elif permits and grant.low < until:
-            yield replace(grant, high=min(grant.high, until))
+            yield replace(grant, high=min(grant.high, until), sensitivity=grant.sensitivity & ~withheld)
 
 
 def _given(resource: Resource) -> int:
@@ -129,25 +132,51 @@ def _counts(resource: Resource, facts: Facts) -> bool:
         return False
     if facts.trusted or facts.custodian.startswith("Patient/"):
         return True
-    # Who asserts it says with whom and when it was checked.
-    verified = any(
+    return facts.custodian.startswith("Organization/") and verified(resource)
+
+
+def verified(resource: Resource) -> bool:
+    """Whether who asserts a Consent says with whom and when it was checked."""
+    return any(
         v.get("verified") is True and v.get("verifiedWith") and v.get("verificationDate")
         for v in resource.get("verification", ())
     )
-    return facts.custodian.startswith("Organization/") and verified
 
 
-def _until(resource: Resource, patient: str, given: int, facts: Facts) -> int:
-    """Until when its permissions last: what a guardian gives for a child ends when the child can consent itself."""
+def reach(resource: Resource, facts: Facts) -> tuple[int, Sensitivity]:
+    """Until when (µs) the permissions of a Consent last, and which sensitivities they never open.
+
+    What a guardian gives for a child ends when the child can consent itself; a child alone gives nothing (0). From
+    14 on a guardian gives what a guardian sees, until the child is of age (PIPL 31, 民法典 17).
+    """
+    patient = _patient(resource.get("patient"))
     born = facts.born(patient)
     if born is None:
-        return ALWAYS
-    fourteen = birthday(born, CONSENTS_ITSELF)
-    if given >= fourteen:
-        return ALWAYS
-    others = [r for r in references_of(resource.get("performer")) if r != f"Patient/{patient}"]
-    guarded = bool(others) or (facts.custodian.startswith("Patient/") and facts.custodian != f"Patient/{patient}")
-    return fourteen if guarded or facts.trusted else 0
+        return ALWAYS, NO_SENSITIVITY
+    given = min(_given(resource), facts.now)
+    fourteen, adult = birthday(born, CONSENTS_ITSELF), birthday(born, ADULT)
+    own = f"Patient/{patient}"
+    another, by_guardian = _given_by(resource, own, facts)
+    if given < fourteen:
+        return (fourteen if by_guardian or facts.trusted else 0), NO_SENSITIVITY
+    if another and given < adult:
+        return (adult if by_guardian or facts.trusted else 0), ADOLESCENT
+    if another:
+        return (ALWAYS if by_guardian else 0), NO_SENSITIVITY
+    return ALWAYS, NO_SENSITIVITY
+
+
+def _given_by(resource: Resource, own: str, facts: Facts) -> tuple[bool, bool]:
+    """Whether somebody else than the person (``own``) gave it, and whether that is a guardian."""
+    if facts.custodian == own:
+        return False, False
+    performers = set(references_of(resource.get("performer")))
+    persons = {reference for reference in performers if reference.startswith(("Patient/", "RelatedPerson/"))} - {own}
+    if facts.custodian.startswith("Patient/"):
+        persons.add(facts.custodian)
+    elif own in performers:
+        persons = set() if not facts.trusted else persons
+    return bool(persons), bool(persons) and bool(persons & facts.guardians())
 
 
 # -- requests ----------------------------------------------------------------------------------
@@ -280,6 +309,24 @@ def _approval(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant]
             given=facts.now,
             overriding=True,
         )
+        yield _who(patient, requester, "approval", low, high, facts)
+
+
+def _who(patient: str, grantee: str, kind: str, low: int, high: int, facts: Facts) -> Grant:
+    """Who the person is that an approval is about."""
+    return Grant(
+        patient,
+        grantee,
+        kind,
+        classes=RecordClass.IDENTITY,
+        sensitivity=EVERY_SENSITIVITY,
+        purposes=EVERY_PURPOSE,
+        low=low,
+        high=high,
+        document=f"Patient/{patient}",
+        given=facts.now,
+        overriding=True,
+    )
 
 
 def _statutory(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant]:

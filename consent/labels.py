@@ -10,8 +10,16 @@ from typing import Any
 
 from consent.classes import CLASS_OF_TYPE, class_of
 from consent.references import references_of
-from consent.sensitive import as_sensitivity, concept_bits, words_bits
-from consent.vocabulary import ACT_CODE, CONFIDENTIALITY, NO_SENSITIVITY, SENSITIVITY_CODES, RecordClass, Sensitivity
+from consent.sensitive import as_sensitivity, code_bits, words_bits
+from consent.vocabulary import (
+    ACT_CODE,
+    CONFIDENTIALITY,
+    NO_SENSITIVITY,
+    SENSITIVITY_CODES,
+    TASK_KIND,
+    RecordClass,
+    Sensitivity,
+)
 
 __all__ = [
     "CLASS_OF_TYPE",
@@ -36,28 +44,35 @@ _HANDLING_CODES = (
 )
 _HANDLING = frozenset(_HANDLING_CODES.split())
 _GENETIC_TYPES = frozenset({"MolecularSequence"})
-# Backbone elements whose own concepts say what a resource is about.
-_BACKBONE_ELEMENTS = (
-    "component diagnosis ingredient reaction stage evidence finding participant detail section item group investigation"
-    " prediction activity event protocolApplied context addresses procedure condition supportingInfo"
+# Elements whose text or name a person reads; numbers, addresses and people's names tell nothing of the content.
+_TEXT_ELEMENTS = (
+    "abatementString actualArm additiveProductName administrationInstruction ageString alias allowedString amountString"
+    " amountText assignedArm baseFormulaProductName basis bornString brand businessArrangement cancelledReason comment"
+    " conclusion condition contentString criteria deceasedString defaultValueString definition description detail"
+    " detailString deviceName diagnostics display disposition div documentType documentation doseNumberString"
+    " fixedString human instruction isModifierReason label manufacturer meaningWhenMissing message mitigation name"
+    " occurrenceString onsetString orderMeaning outcomeDesc overrideReason patientInstruction patternString payment"
+    " paymentTerms performedString productName productRelatedness rationale reason relatedness requirements"
+    " scheduledString series seriesDosesString short site statusReason subtitle summary targetLocation text"
+    " textEquivalent title usedString valueMarkdown valueString"
 )
-_BACKBONE = frozenset(_BACKBONE_ELEMENTS.split())
-# Elements whose concepts say what a resource is about; the rest is not looked at.
-_TELLING_ELEMENTS = (
-    "category code codedDiagnosis complication conclusionCode contained courseOfTherapyType description followUp"
-    " indication itemCodeableConcept manifestation medicationCodeableConcept medicationReference orderDetail"
-    " outcome problem productCodeableConcept reasonCode reasonReference serviceType substance targetDisease topic type"
-    " usedCode vaccineCode valueCodeableConcept valueReference focus"
-)
-_TELLING = _BACKBONE | frozenset(_TELLING_ELEMENTS.split())
-_DISPLAYED = frozenset({"medicationReference", "reasonReference", "valueReference", "focus"})
+TEXTS = frozenset(_TEXT_ELEMENTS.split())
+_NOT_ABOUT_IT = frozenset({"identifier", "telecom", "address", "subject", "patient", "managingOrganization"})
+_OPAQUE = _NOT_ABOUT_IT | {"name"}  # a HumanName; a name that is a text is looked at
+# Working papers of the server whose text is the staff's reason: those who review them have no sensitive role.
+_WORKING = frozenset({"break-glass-review", "minor-access-approval"})
 
 
 def sensitivity_of(resource: Resource) -> Sensitivity:
     """What special protection ``resource`` needs: from its security labels, and from its codes and words."""
     # What is nobody's (a drug in the catalogue, a clinic's timetable) has no content to protect.
-    bits = 0 if CLASS_OF_TYPE.get(resource["resourceType"]) is RecordClass.SHARED else _content_bits(resource)
-    if resource["resourceType"] == "Consent":
+    type_ = resource["resourceType"]
+    bits = 0 if CLASS_OF_TYPE.get(type_) is RecordClass.SHARED else _content_bits(resource)
+    if type_ == "Task" and bits and _is_working(resource):
+        bits = 0
+    if type_ in _GENETIC_TYPES:
+        bits |= _GENETIC
+    if type_ == "Consent":
         bits |= _consent_bits(resource.get("provision") or {})
     meta = resource.get("meta")
     if meta is not None and "security" in meta:
@@ -90,36 +105,41 @@ def _with_labels(bits: int, labels: list[Resource]) -> int:
 
 
 def _content_bits(resource: Resource) -> int:
+    """What all codes and texts of a resource and of what it contains speak of."""
     bits = 0
-    for key, value in resource.items():
-        if key not in _TELLING:
-            continue
-        if value.__class__ is list:
-            bits |= _list_bits(key, value)
-        elif value.__class__ is dict:
-            if "coding" in value or "text" in value:
-                bits |= concept_bits(value)
-            elif key in _DISPLAYED and "display" in value:
-                bits |= words_bits(value["display"])
-    if resource.get("resourceType") in _GENETIC_TYPES:
-        bits |= _GENETIC
-    return bits
+    labels: list[Resource] = []
+    waiting: list[Resource] = [resource]
+    while waiting:  # no recursion: how deep a resource goes is up to the client
+        element = waiting.pop()
+        for key, value in element.items():
+            kind = value.__class__
+            if kind is str:
+                if key in TEXTS:
+                    bits |= words_bits(value)
+                elif key == "code":
+                    system = element.get("system")
+                    bits |= code_bits(system if system.__class__ is str else "", value)
+            elif key in _OPAQUE:
+                continue
+            elif kind is dict:
+                if len(value) == 1 and "reference" in value:
+                    continue
+                if key != "meta":
+                    waiting.append(value)
+                elif element is not resource:
+                    labels += value.get("security", ())
+            elif kind is list:
+                for one in value:
+                    if one.__class__ is dict:
+                        waiting.append(one)
+                    elif one.__class__ is str and key in TEXTS:
+                        bits |= words_bits(one)
+    return _with_labels(bits, labels) if labels else bits
 
 
-def _list_bits(key: str, values: list[Any]) -> int:
-    bits = 0
-    for value in values:
-        if value.__class__ is not dict:
-            return bits
-        if "coding" in value or "text" in value:
-            bits |= concept_bits(value)
-        elif key in _DISPLAYED and "display" in value:
-            bits |= words_bits(value["display"])
-        if key in _BACKBONE or key == "contained":
-            bits |= _content_bits(value)
-        if key == "contained" and "meta" in value and "security" in value["meta"]:
-            bits |= _with_labels(bits, value["meta"]["security"])
-    return bits
+def _is_working(task: Resource) -> bool:
+    codings = (task.get("code") or {}).get("coding", ())
+    return any(c.get("system") == TASK_KIND and c.get("code") in _WORKING for c in codings)
 
 
 # Where the person stands in types whose references to a Patient make no compartment.

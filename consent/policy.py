@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consent.access import Access
 from consent.requester import Requester
-from consent.vocabulary import CLINICAL, EVERY_SENSITIVITY, NO_CLASS, NO_SENSITIVITY, ROLES, Purpose
+from consent.vocabulary import CLINICAL, EVERY_SENSITIVITY, NO_CLASS, NO_SENSITIVITY, ROLES, Purpose, Sensitivity
 
 # What residents write themselves in their own file (and guardians in their wards').
 RESIDENT_WRITES = frozenset({"Consent"})
@@ -58,7 +58,7 @@ def _resident(requester: Requester, purpose: int, now: int) -> Access:
         shared=True,
         grantees=(f"Patient/{requester.person}",),
         through=CLINICAL,
-        through_sensitivity=EVERY_SENSITIVITY,
+        through_sensitivity=EVERY_SENSITIVITY & ~Sensitivity.NOPAT,  # withheld from patients: nobody gives it them
         purpose=purpose,
         patient=requester.patient,
         now=now,

@@ -1,13 +1,17 @@
-"""Codes and words that need special protection: one coding or concept → the Sensitivity bits that it means.
+"""Codes and words that need special protection: one code or text → the Sensitivity bits that it means.
 
 The table is data/sensitivity.json. Chinese extended ICD-10 codes (``B20.x00x001``) are opaque strings here;
-only their beginning is compared. Words are compared as well: hospitals' own codes are in no table.
+only their beginning is compared. Words are compared as well: hospitals' own codes are in no table. Both are
+compared in one form, however they were typed: width (NFKC, https://www.unicode.org/reports/tr15/), letter case,
+invisible characters, blanks between the characters.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -16,6 +20,7 @@ from typing import Any
 from consent.vocabulary import NO_SENSITIVITY, Sensitivity
 
 _LENGTHS = (7, 6, 5, 4, 3, 2)
+_REMEMBERED = 256  # characters; longer texts are hardly met twice
 
 
 def _bits(table: Mapping[str, list[str]]) -> dict[str, int]:
@@ -26,42 +31,93 @@ def _bits(table: Mapping[str, list[str]]) -> dict[str, int]:
     return found
 
 
-def _load() -> tuple[dict[str, str], dict[str, dict[str, int]], dict[str, dict[str, int]], dict[str, int]]:
-    table = json.loads((files("consent") / "data" / "sensitivity.json").read_text("utf-8"))
-    exact: dict[str, dict[str, int]] = {}
-    prefixes: dict[str, dict[str, int]] = {}
-    for name in set(table["systems"].values()):
-        entry = table.get(name, {})
-        exact[name] = _bits(entry.get("codes", {}))
-        prefixes[name] = _bits(entry.get("prefixes", {})) | dict.fromkeys(entry.get("exempt", ()), 0)
-    exempt = table["words"].pop("exempt")
-    words = {word.upper(): bit for word, bit in _bits(table["words"]).items()} | dict.fromkeys(exempt, 0)
-    return table["systems"], exact, prefixes, words
+_TABLE: dict[str, Any] = json.loads((files("consent") / "data" / "sensitivity.json").read_text("utf-8"))
+_SYSTEMS: dict[str, str] = {system.lower(): name for system, name in _TABLE["systems"].items()}
+_EXACT: dict[str, dict[str, int]] = {name: _bits(_TABLE.get(name, {}).get("codes", {})) for name in _SYSTEMS.values()}
+_PREFIXES: dict[str, dict[str, int]] = {
+    name: _bits(_TABLE.get(name, {}).get("prefixes", {})) | dict.fromkeys(_TABLE.get(name, {}).get("exempt", ()), 0)
+    for name in _SYSTEMS.values()
+}
+_EXEMPT = _TABLE["words"].pop("exempt")
+_WORDS = {word.upper(): bits for word, bits in _bits(_TABLE["words"]).items()} | dict.fromkeys(_EXEMPT, 0)
+_ABBREVIATIONS = _bits(_TABLE["abbreviations"])
+_BETWEEN = r"[\s._*·/-]"  # what may stand between the letters of an abbreviation, the same each time
 
 
-_SYSTEMS, _EXACT, _PREFIXES, _WORDS = _load()
-_ANY_WORD = re.compile("|".join(re.escape(word) for word in sorted(_WORDS, key=len, reverse=True)), re.IGNORECASE)
+def _abbreviated(number: int, word: str) -> str:
+    """The pattern of an abbreviation: no part of a longer word (archive, hives), its letters maybe set apart."""
+    first, second, rest = word[0], word[1], word[2:]
+    apart = "".join(rf"(?P=apart{number}){letter}" for letter in rest)
+    return rf"{first}(?:(?<![A-Z]{first})|(?<=ANTI{first}))(?P<apart{number}>{_BETWEEN}?){second}{apart}(?!E)"
 
 
-@lru_cache(maxsize=65536)
+def _spelt(word: str) -> str:
+    """The pattern of a word: blanks of any length, hyphens or none."""
+    return re.escape(word).replace(r"\ ", r"\s+").replace(r"\-", r"[\s-]?")
+
+
+# What each begins with stands first in its pattern: so the search steps over what begins none of them.
+_ANY_WORD = re.compile(
+    "|".join(
+        [_spelt(word) for word in sorted(_WORDS, key=len, reverse=True)]
+        + [_abbreviated(number, word) for number, word in enumerate(_ABBREVIATIONS)]
+    )
+)
+_AS_WRITTEN = re.compile(rf"(?<![A-Za-z])A({_BETWEEN}?)I\1D\1S(?![A-Za-z])")  # not the aids of hearing and walking
+_HAN = "\u2e80-\u9fff\U00020000-\U0003ffff"
+_APART = re.compile(rf"(?<=[{_HAN}])[\s._*·-]+(?=[{_HAN}])")
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>")
+# Characters of no width, joiners, marks that are put over letters, fillers.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u0300-\u036f\u0600-\u0605\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff"
+    "\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
+
+
+def _plain(text: str) -> str:
+    """``text`` without what only a machine sees: width, ligatures, invisible characters."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+
+
 def words_bits(text: str) -> int:
-    """The sensitivities that the words of a name or display speak of."""
-    found = 0
-    for match in _ANY_WORD.finditer(text):
-        found |= _WORDS[match.group().upper()]
+    """The sensitivities that the words of a name, display or note speak of."""
+    return _remembered(text) if len(text) <= _REMEMBERED else _words_bits(text)
+
+
+def _words_bits(text: str) -> int:
+    if "<" in text or "&" in text:
+        text = html.unescape(_MARKUP.sub("", text))  # a narrative, a note in Markdown
+    text = _plain(text)
+    found = _HIV if _AS_WRITTEN.search(text) else 0
+    for match in _ANY_WORD.finditer(_APART.sub("", text.upper())):
+        abbreviation = match.lastgroup
+        found |= _BY_GROUP[abbreviation] if abbreviation else _BY_WORD[_squeezed(match.group())]
     return found
 
 
+def _squeezed(word: str) -> str:
+    return re.sub(r"[\s-]+", "", word)
+
+
+_remembered = lru_cache(maxsize=65536)(_words_bits)
+_HIV = int(Sensitivity.HIV)
+_BY_WORD = {_squeezed(word): bits for word, bits in _WORDS.items()}
+_BY_GROUP = {f"apart{number}": bits for number, bits in enumerate(_ABBREVIATIONS.values())}
+_ICD10 = re.compile(r"[A-Z][0-9][0-9A-Z]")
+_ICD11 = re.compile(r"[0-9A-Z][A-Z][0-9][0-9A-Z]")
+_SURELY_ICD10 = re.compile(r"[A-Z][0-9][0-9A-Z]\.[0-9X]")
+
+
+@lru_cache(maxsize=65536)
 def code_bits(system: str, code: str) -> int:
     """The sensitivities of one code, none where the table does not know its system."""
-    name = _SYSTEMS.get(system)
-    if name is None:
-        # ICD codes often come without a system, or with a hospital's own name for it.
-        if system and "icd" not in system.lower():
-            return 0
-        name = "icd10"
-        if not re.match(r"[A-Z][0-9][0-9A-Z]", code):
-            return 0
+    code = "".join(_plain(code).split()).upper()
+    name = _table(system.strip().lower().replace("https:", "http:").partition("|")[0].rstrip("/"), code)
+    if name == "icd10" and code[3:4].isalnum():
+        code = f"{code[:3]}.{code[3:]}"  # written without its dot
     found = _EXACT[name].get(code, 0)
     prefixes = _PREFIXES[name]
     if prefixes:
@@ -72,26 +128,19 @@ def code_bits(system: str, code: str) -> int:
     return found
 
 
-@lru_cache(maxsize=65536)
-def _coding_bits(system: str | None, code: str | None, display: str | None) -> int:
-    found = code_bits(system or "", code or "")
-    return found | words_bits(display) if display else found
-
-
-def concept_bits(concept: Mapping[str, Any]) -> int:
-    """The sensitivities of a CodeableConcept: of its codes and of its words."""
-    found = 0
-    display = None
-    if "coding" in concept:
-        for coding in concept["coding"]:
-            get = coding.get
-            display = get("display")
-            found |= _coding_bits(get("system"), get("code"), display)
-    if "text" in concept:
-        text = concept["text"]
-        if text != display and text.__class__ is str:
-            found |= words_bits(text)
-    return found
+def _table(system: str, code: str) -> str:
+    """The name of the table that the code is looked up in."""
+    name = _SYSTEMS.get(system)
+    if name is not None:
+        return name
+    if system.startswith("http://snomed.info/sct"):  # an edition
+        return "snomed"
+    # ICD codes often come without a system, or with a hospital's own name for it.
+    if not system or "icd" in system:
+        if _ICD10.match(code):
+            return "icd10"
+        return "icd11" if system and _ICD11.match(code) else "plain"
+    return "icd10" if _SURELY_ICD10.match(code) else "plain"
 
 
 def as_sensitivity(bits: int) -> Sensitivity:

@@ -131,7 +131,7 @@ def _start(settings: Settings) -> Started:
     log = AuditLog(auditor, store, wards, takes=settings.audit_reports)
     served = replace(context.routes, apart={"AuditEvent": log.apart()})
     watched = replace(context, store=WatchedStore(store), routes=served)
-    admission = Admission(tokens, context.validator)
+    admission = Admission(tokens, context.validator, context.extractor.relative)
     return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))
 
 

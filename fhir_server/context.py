@@ -53,3 +53,19 @@ class Context:
     new_id: Callable[[], str]
     requester: Requester | None = None
     terminology: Callable[[], Terminology] = base_only
+
+    def on_behalf(self, access: Access, requester: Requester, validator: Checker) -> Context:
+        """The same for one request (``replace`` takes three times as long)."""
+        return Context(
+            self.store,
+            self.definitions,
+            self.extractor,
+            validator,
+            self.settings,
+            self.routes,
+            access,
+            self.clock,
+            self.new_id,
+            requester,
+            self.terminology,
+        )

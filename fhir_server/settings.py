@@ -32,6 +32,7 @@ class Settings:
     ``identity_numbers``: what becomes of an institution's Patient with a malformed identity number (strict: 422,
     lenient: kept as it is, and never taken for sure).
     ``matches_per_minute``: how often one requester may ask ``$match`` (of each server process).
+    ``registrations_per_minute``: how many Patients one requester may register or find so (of each server process).
     ``cors_origin``: the Access-Control-Allow-Origin sent ('' sends none).
     ``compress_from``: answers of at least this many bytes are compressed when the client accepts gzip.
     ``thread_from``: bodies of at least this many bytes are parsed and prepared outside the event loop.
@@ -71,6 +72,7 @@ class Settings:
     handling: str = "strict"
     identity_numbers: str = "strict"
     matches_per_minute: int = 60
+    registrations_per_minute: int = 1000
     cors_origin: str = "*"
     compress_from: int = 1400
     thread_from: int = 64 * 1024

@@ -69,6 +69,6 @@ def read(file: Path) -> Iterator[Anchor]:
 def parsed(text: str) -> Anchor:
     """The anchor ``SEQ:HASH`` of a command line. Raises ValueError."""
     seq, _, hash = text.partition(":")
-    if not seq.isdigit() or len(hash) != 64:
+    if not seq.isascii() or not seq.isdigit() or len(hash) != 64:
         raise ValueError(f"'{text}' is no anchor: give SEQ:HASH, as `yidang audit head` prints it")
     return Anchor(int(seq), hash.lower(), 0)

@@ -97,6 +97,11 @@ def segment_path(folder: Path, first: int) -> Path:
     return folder / f"{first:016d}{SUFFIX}"
 
 
+def arriving_path(folder: Path, first: int) -> Path:
+    """The segment that begins with this number while it is being made: it is there before its predecessor's mark is."""
+    return segment_path(folder, first).with_suffix(".new")
+
+
 def segments(folder: Path) -> list[int]:
     """The first numbers of the segments in ``folder``, ascending."""
     return sorted(int(path.stem) for path in folder.glob("*" + SUFFIX) if path.stem.isdigit())

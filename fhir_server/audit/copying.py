@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from fhir_server.audit import anchors
-from fhir_server.audit.chain import HEAD, Broken, Head, Walk, segment_path, segments
+from fhir_server.audit.chain import HEAD, Broken, Head, Walk, arriving_path, segment_path, segments
 from fhir_server.audit.verify import nobody_writing, tail
 
 _PIECE = 1 << 20
@@ -34,7 +34,7 @@ def copy(folder: Path, target: Path) -> tuple[int, bytes]:
 
 
 def _bring_up(folder: Path, target: Path, first: int, was_there: bool) -> None:
-    path, arriving = segment_path(target, first), segment_path(target, first).with_suffix(".new")
+    path, arriving = segment_path(target, first), arriving_path(target, first)
     source = os.open(segment_path(folder, first), os.O_RDONLY)
     try:
         with nobody_writing(folder):  # no half entry at its end

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from fhir_server.audit.event import LOCAL, MINOR, Event, encode, who
 from fhir_server.audit.exchange import CURRENT, Exchange
 from fhir_server.audit.index import Index
 from fhir_server.audit.mask import Mask
-from fhir_server.audit.notes import GRANT, Gathered, Granted, action_of, read, shown, written
+from fhir_server.audit.notes import GRANT, Gathered, action_of, read, shown, written
 from fhir_server.audit.outbox import Drain, Outbox
 from fhir_server.audit.trail import Done, Trail, wall_clock
 from fhir_server.http.exchange import Request
@@ -41,6 +41,7 @@ Witness = Callable[[Sequence[Stored]], bytes | None]
 
 
 Hidden = Callable[[str, str, Access | None], str | None]
+Rules = Callable[[Access, Sequence[str]], Mapping[str, tuple[str, ...]]]
 
 
 def hidden_in(store: Store) -> Hidden:
@@ -67,9 +68,9 @@ class Recorder(Protocol):
 class Auditor:
     """The audit of one server process on ``folder`` (the data folder's ``audit``).
 
-    ``mask`` makes of a query what is kept of it (``mask.masker``). ``granted`` tells kinds of grants (see
-    ``notes.Granted``). ``hidden(type, id, access)`` tells in whose file a resource is that this access may not see: a
-    Patient id, '' for nobody's; None when it may, or when there is no such resource (``hidden_in``).
+    ``mask`` makes of a query what is kept of it (``mask.masker``). ``granted`` tells kinds of grants, by Patient id
+    (none where there are none). ``hidden(type, id, access)`` tells in whose file a resource is that this access may
+    not see: a Patient id, '' for nobody's; None when it may, or when there is no such resource (``hidden_in``).
     ``anchor_key`` signs anchors.
     """
 
@@ -80,7 +81,7 @@ class Auditor:
         *,
         clock: Callable[[], int] = wall_clock,
         algorithm: str = "sha256",
-        granted: Granted | None = None,
+        granted: Rules | None = None,
         hidden: Hidden | None = None,
         anchor_key: bytes = b"",
         anchor_file: Path | None = None,
@@ -177,7 +178,7 @@ class Auditor:
                 if patient or (patient == "" and status == 404):
                     self.record_now(shown(exchange, status, self._mask, None, patient))
 
-    def _kinds_of(self, access: Access, patient: str) -> tuple[str, ...]:
+    def _kinds_of(self, access: Access, patients: Sequence[str]) -> tuple[str, ...]:
         """``granted``, remembered for a second: the same people ask for the same file again and again."""
         if self.granted is None:
             return (GRANT,)
@@ -185,11 +186,15 @@ class Auditor:
         if now != self._kinds_at:
             self._kinds.clear()
             self._kinds_at = now
-        key = (access.binding, patient)
-        found = self._kinds.get(key)
-        if found is None:
-            found = self._kinds[key] = self.granted(access, patient) or (GRANT,)
-        return found
+        binding, known = access.binding, self._kinds
+        unknown = [patient for patient in patients if (binding, patient) not in known]
+        if unknown:
+            asked = self.granted(access, unknown)
+            for patient in unknown:
+                known[binding, patient] = asked.get(patient) or (GRANT,)
+        if len(patients) == 1:
+            return known[binding, patients[0]]
+        return tuple(dict.fromkeys(kind for patient in patients for kind in known[binding, patient]))
 
     def _unauthorized(self, exchange: Exchange) -> Event | None:
         """The entry of a refusal for want of a token; a flood of them is counted, not written one by one."""

@@ -20,8 +20,8 @@ from fhir_server.store.protocol import Stored
 
 _MOST_ASKED = 20  # people of one page whose grants are looked up
 GRANT = "grant"  # a grant, where nobody says of which kind
-Granted = Callable[[Access, str], tuple[str, ...]]
-"""(access, Patient id) → kinds of the grants (``consent.grant.KINDS``) by which this access sees that file."""
+Granted = Callable[[Access, Sequence[str]], tuple[str, ...]]
+"""(access, Patient ids) → kinds of the grants (``consent.grant.KINDS``) by which this access sees these files."""
 
 _SHARED, _IDENTITY = int(RecordClass.SHARED), int(RecordClass.IDENTITY)
 _WRITES = frozenset({"create", "update", "patch", "delete"})
@@ -81,18 +81,18 @@ def bases_of(access: Access | None, seen: Iterable[Stored], granted: Granted | N
     if access is None or access.unrestricted:
         return ()
     found: dict[str, None] = {}
-    left = _MOST_ASKED
+    by_rules: dict[str, None] = {}
     # Rows of a page mostly have these three in common, and each need only be judged once.
     for patient, custodian, record_class in {(s.patient, s.custodian, s.record_class): None for s in seen}:
         kind = _plain_basis(access, patient, custodian, record_class)
         if kind:
             found[kind] = None
-        elif granted is None or left == 0:
-            found[GRANT] = None
         else:
-            left -= 1
-            for kind in granted(access, patient):
-                found[kind] = None
+            by_rules[patient] = None
+    if by_rules and granted is not None:
+        found.update(dict.fromkeys(granted(access, list(by_rules)[:_MOST_ASKED])))
+    if by_rules and (granted is None or len(by_rules) > _MOST_ASKED):
+        found[GRANT] = None
     return tuple(found)
 
 
@@ -122,7 +122,7 @@ def read(
         SUCCESS,
         200,
         who,
-        (basis,) if basis else granted(access, patient),
+        (basis,) if basis else granted(access, (patient,)),
         (patient,) if patient else (),
         (custodian,) if custodian else (),
         (cast(Item, item),),

@@ -28,6 +28,7 @@ PARAMETERS = frozenset(
 )  # of FHIR; purpose is ours
 _SHAPE = frozenset({"_format", "_pretty", "_total", "_summary", "_count", "_sort", "_cursor"})
 
+_MOST_VALUES = 500
 _PLACE = re.compile(r"([1-9]\d{0,17})-(0|[1-9]\d{0,8})", re.ASCII)
 
 Test = Callable[[Event, Part], bool]
@@ -119,7 +120,7 @@ class Parameters:
             "agent-role": self._role,
             "entity": self._entity,
             "action": lambda wanted, text: self._token(wanted, "action", text, str.upper),
-            "outcome": lambda wanted, text: self._token(wanted, "outcome", text, int),
+            "outcome": lambda wanted, text: self._token(wanted, "outcome", text, _outcome),
             "purpose": lambda wanted, text: self._token(wanted, "purpose", text, str),
             "type": self._kind,
             "subtype": self._kind,
@@ -130,6 +131,8 @@ class Parameters:
     def read(self, pairs: Pairs, lenient: bool) -> Wanted:
         """What the pairs ask. Raises BadRequest for what cannot be understood, or is unknown unless ``lenient``."""
         wanted = Wanted(count=self._page)
+        if sum(1 + text.count(",") for _, text in pairs) > _MOST_VALUES:
+            raise BadRequest(f"A search of AuditEvent has at most {_MOST_VALUES} values", "http")
         for name, text in pairs:
             if name in _SHAPE:
                 self._shape(wanted, name, text)
@@ -148,9 +151,9 @@ class Parameters:
 
     def _shape(self, wanted: Wanted, name: str, text: str) -> None:
         if name == "_count":
-            if not text.isdigit():
+            if not (text.isascii() and text.isdigit()):
                 raise BadRequest("_count must be a whole number", "http._count")
-            wanted.count = min(int(text), self._page_max)
+            wanted.count = min(int(text), self._page_max) if len(text) < 10 else self._page_max
             wanted.only_count = wanted.count == 0
             wanted.applied.append((name, str(wanted.count)))
         elif name == "_sort":
@@ -256,6 +259,12 @@ _RANGES: dict[str, tuple[str, tuple[int, ...]]] = {
     "eb": ("time<?", (0,)),
     "le": ("time<?", (1,)),
 }
+
+
+def _outcome(text: str) -> int:
+    if text not in ("0", "4", "8", "12"):  # http://hl7.org/fhir/audit-event-outcome
+        raise ValueError(text)
+    return int(text)
 
 
 def place_of(id: str) -> tuple[int, int] | None:

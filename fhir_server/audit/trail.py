@@ -26,6 +26,7 @@ from fhir_server.audit.chain import (
     Broken,
     Head,
     Walk,
+    arriving_path,
     sealed,
     segment_path,
     segments,
@@ -38,6 +39,7 @@ SEGMENT = 16 * 1024 * 1024  # bytes after which a new segment is begun
 _AHEAD = bytes(256 * 1024)  # a segment grows by this much
 # Seconds of a sync from which it is done in a thread: sooner where many wait, as others can be served meanwhile.
 _SLOW, _SLOW_FOR_MANY, _MANY = 0.002, 0.0004, 4
+_ENOUGH, _LONGEST = 64, 0.001  # entries, and seconds that the first of them waits, for others to join
 _MARK = 4
 
 
@@ -78,6 +80,7 @@ class Trail:
         self._seq, self._hash = 0, GENESIS
         self._pending: list[tuple[bytes, Done]] = []
         self._scheduled = False
+        self._since = 0.0
         self._cost = 0.0
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
@@ -103,7 +106,8 @@ class Trail:
         self._pending.append((body, done))
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._since = time.perf_counter()
+            asyncio.get_running_loop().call_soon(self._gather, 1)
 
     async def append(self, body: bytes) -> None:
         """Append; when this returns, the entry is on the disk. Raises TooCostly when it cannot be written."""
@@ -139,6 +143,14 @@ class Trail:
                 os.close(descriptor)
 
     # -- group commit --------------------------------------------------------------------------------
+
+    def _gather(self, before: int) -> None:
+        """Flush, unless several came in this turn of the loop: then the next turn may bring more to share the sync."""
+        waiting = len(self._pending)
+        if before < waiting < _ENOUGH and time.perf_counter() - self._since < _LONGEST:
+            asyncio.get_running_loop().call_soon(self._gather, waiting)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         waiting, self._pending = self._pending, []
@@ -277,17 +289,7 @@ class Trail:
         """Go to the beginning of the segment ``first``, making it if it is not there."""
         path = segment_path(self.folder, first)
         if not path.exists():
-            head = Head(self._algorithm, first, self._hash, self._clock())
-            arriving = path.with_suffix(".new")
-            arriving.unlink(missing_ok=True)
-            descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, head.encode())
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            arriving.rename(path)
-            _sync_folder(self.folder)
+            self._place(self._prepare(first), first)
         if self._previous >= 0:
             os.close(self._previous)
         self._previous, self._descriptor = self._descriptor, os.open(path, os.O_RDWR)
@@ -296,11 +298,36 @@ class Trail:
         self._offset, self._allocated = HEAD, 0
         self._seq, self._hash = first - 1, self._head.before
 
+    def _prepare(self, first: int) -> Path:
+        """The segment ``first``, not yet in its place."""
+        head = Head(self._algorithm, first, self._hash, self._clock())
+        arriving = arriving_path(self.folder, first)
+        arriving.unlink(missing_ok=True)
+        descriptor = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, head.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return arriving
+
+    def _place(self, arriving: Path, first: int) -> None:
+        """Have a prepared segment in its place."""
+        arriving.rename(segment_path(self.folder, first))
+        _sync_folder(self.folder)
+
     def _continue(self) -> None:
-        """End this segment and begin the next."""
+        """End this segment and begin the next.
+
+        The next one is there, under another name, before the mark that leads to it: killed in between, the chain is
+        not one whose end was taken away.
+        """
+        arriving = self._prepare(self._seq + 1)
+        _sync_folder(self.folder)
         _write_at(self._descriptor, CONTINUED.to_bytes(_MARK, "big"), self._offset)
         os.ftruncate(self._descriptor, self._offset + _MARK)
         os.fsync(self._descriptor)
+        self._place(arriving, self._seq + 1)
         self._enter(self._seq + 1)
 
     def _set_aside(self) -> str:

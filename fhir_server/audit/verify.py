@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhir_server.audit.anchors import Anchor
-from fhir_server.audit.chain import GENESIS, HEAD, Broken, Entry, Head, Walk, segment_path, segments
+from fhir_server.audit.chain import GENESIS, HEAD, Broken, Entry, Head, Walk, arriving_path, segment_path, segments
 from fhir_server.audit.event import decode
 from fhir_server.audit.retention import cut_of
 
@@ -105,8 +105,17 @@ def _walk(folder: Path, verdict: Verdict) -> Iterator[Entry]:
             os.close(descriptor)
         if not found and ended == "continued" and segment_path(folder, seq + 1).exists():
             found = [seq + 1]  # begun meanwhile
-    if ended == "continued":
+    if ended == "continued" and not _arriving(folder, seq + 1, hash):
         verdict.problems.append(f"the segment that begins with entry {seq + 1} is not there")
+
+
+def _arriving(folder: Path, first: int, before: bytes) -> bool:
+    """Whether the segment ``first`` was about to come when its writer was killed."""
+    try:
+        head = Head.decode(arriving_path(folder, first).read_bytes()[:HEAD])
+    except (OSError, Broken):
+        return False
+    return head.first == first and head.before == before
 
 
 @contextmanager

@@ -269,6 +269,28 @@ def unlock(auth_file: AuthFile, id: str) -> None:
     limits.forgive(auth_file, f"account:{id}", all=True)
 
 
+def remove(auth_file: AuthFile, reference: str) -> bool:
+    """Remove the account of ``Patient/…`` or ``Practitioner/…`` with all that is kept of it; False if there is none."""
+    with auth_file.write() as connection:
+        row = connection.execute("SELECT id FROM accounts WHERE subject = ?", (reference,)).fetchone()
+        if row is None:
+            return False
+        id = row["id"]
+        connection.execute("DELETE FROM login_attempts WHERE key = ?", (f"account:{id}",))
+        connection.execute("DELETE FROM flows WHERE session IN (SELECT id FROM sessions WHERE account = ?)", (id,))
+        for table in _OF_ACCOUNTS:
+            connection.execute(f"DELETE FROM {table} WHERE account = ?", (id,))
+        connection.execute("DELETE FROM accounts WHERE id = ?", (id,))
+    auth_file.fold()
+    return True
+
+
+_OF_ACCOUNTS = (
+    *("tokens", "codes", "launches", "sessions", "logins", "account_roles"),
+    *("past_passwords", "recovery_codes"),
+)
+
+
 def _end_everything(connection: sqlite3.Connection, id: str, now: float, keep: str) -> None:
     connection.execute(
         "UPDATE sessions SET revoked = ? WHERE account = ? AND revoked IS NULL AND id <> ?", (now, id, keep)

@@ -82,7 +82,7 @@ def _asked(auth_file: AuthFile, client: Client, parameters: Mapping[str, str], o
     if "none" in parameters.get("prompt", "").split():
         raise OAuthError("login_required", "Somebody has to sign in and approve each time")
     max_age = parameters.get("max_age", "")
-    if max_age and not (max_age.isdigit() and len(max_age) < 10):
+    if max_age and not (max_age.isascii() and max_age.isdigit() and len(max_age) < 10):
         raise invalid_request("max_age must be a number of seconds")
     return Asked(
         client=client.id,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.auth.sealing import Sealer
+from fhir_server.auth.stamp import Stamp
 from fhir_server.secrets import MasterKey
 
 NAME = "auth.db"
@@ -110,6 +111,7 @@ class AuthFile:
         self.sealer = sealer
         self._lock = threading.RLock()
         self._connection = connect(path)
+        self._stamp = Stamp(path.parent)
 
     @classmethod
     def open(cls, folder: Path, master: MasterKey | None = None) -> AuthFile:
@@ -139,6 +141,7 @@ class AuthFile:
                 raise
             if not nested:
                 self._connection.execute("COMMIT")
+                self._stamp.change()
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """The rows of a query."""
@@ -150,6 +153,11 @@ class AuthFile:
         with self._lock:
             found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
             return found
+
+    def fold(self) -> None:
+        """Fold the write-ahead log, which holds earlier pages, into the file (as far as readers let it)."""
+        with self._lock:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy to ``target``, which must not exist; nobody but its owner reads it.
@@ -168,6 +176,7 @@ class AuthFile:
         """Close the file."""
         with self._lock:
             self._connection.close()
+            self._stamp.close()
 
 
 def restore(copy: Path, folder: Path) -> None:

@@ -10,11 +10,14 @@ from consent.requester import Requester
 from fhir_server.auth.external import ExternalIssuer
 from fhir_server.auth.file import AuthFile, connect
 from fhir_server.auth.issue import requester_of, token_hash
+from fhir_server.auth.stamp import Stamp
 from fhir_server.errors import Unauthorized
 from fhir_server.settings import Settings
 
 _REMEMBERED = 4096
 _FOREIGN_SECONDS = 60
+# The stamp tells of every commit of this program; this is for one that was killed between its commit and the stamp.
+_LOOK_SECONDS = 0.05
 # A token is good while nothing that it rests on has ended. Its expiry is looked at separately: time passes.
 STANDING = """
 SELECT t.id, t.client, t.account, t.session, t.family, t.claims, t.created, t.used,
@@ -51,6 +54,8 @@ class Authenticator:
         self._known: dict[bytes, _Known] = {}
         self._data_version = -1
         self._withdrawals = -1
+        self._stamp = Stamp(auth_file.path.parent)
+        self._stamped, self._look = b"", 0.0
 
     def requester(self, authorization: str | None, now: float) -> Requester:
         """Who sends the Authorization header ``authorization`` at ``now`` (seconds since 1970).
@@ -73,7 +78,10 @@ class Authenticator:
 
     def _local(self, key: bytes, now: float) -> Requester | None:
         with self._lock:
-            self._forget_withdrawn()
+            if self._stamp.value != self._stamped or now >= self._look or now < self._look - _LOOK_SECONDS:
+                # The stamp first: what is written while this looks is looked at the next time.
+                self._stamped, self._look = self._stamp.value, now + _LOOK_SECONDS
+                self._forget_withdrawn()
             known = self._known.get(key)
             if known is None:
                 known = self._read(key)
@@ -117,3 +125,4 @@ class Authenticator:
         """Close its connection."""
         with self._lock:
             self._connection.close()
+            self._stamp.close()

@@ -76,6 +76,8 @@ def _destroy(store: SqliteStore, patient: str, reason: str) -> int:
     entry = encode(
         Event(now, "destroy", "D", who=LOCAL, patients=(patient,), detail=reason[:1000], ident=os.urandom(13))
     )
+    # First of all: were this cut short, nobody could sign in to what is gone; and the same command goes on with it.
+    _remove_accounts(store, patient)
     try:
         done = custody.destroy(store, patient, entry=entry)
     except FhirError as error:
@@ -92,6 +94,22 @@ def _destroy(store: SqliteStore, patient: str, reason: str) -> int:
     return 0
 
 
+def _remove_accounts(store: SqliteStore, patient: str) -> None:
+    """Remove the person's account, and those of Patients merged with this one, with logins, sessions and tokens."""
+    from fhir_server.auth import accounts
+    from fhir_server.auth.file import NAME, AuthFile
+    from fhir_server.store.sqlite import custody
+
+    if not (store.folder / NAME).exists():
+        return
+    auth_file = AuthFile.open(store.folder)
+    try:
+        for id_ in custody.patients_of(store, patient):
+            accounts.remove(auth_file, f"Patient/{id_}")
+    finally:
+        auth_file.close()
+
+
 def _again(store: SqliteStore) -> int:
     from fhir_server.errors import Gone, NotFound
     from fhir_server.store.sqlite import custody
@@ -100,6 +118,7 @@ def _again(store: SqliteStore) -> int:
     known = [json.loads(line)["patient"] for line in log.read_text("utf-8").splitlines()] if log.exists() else []
     number = 0
     for patient in dict.fromkeys(known):
+        _remove_accounts(store, patient)
         try:
             custody.destroy(store, patient)
             number += 1

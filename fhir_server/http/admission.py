@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -29,30 +29,36 @@ class Tokens(Protocol):
 class Checks:
     """The validation of what a client writes: FHIR's rules, and what the alliance demands of Consents."""
 
-    def __init__(self, rules: Checker) -> None:
+    def __init__(self, rules: Checker, relative: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._rules = rules
+        self._relative = relative
 
     def check(self, resource: dict[str, Any]) -> list[Issue]:
         """The findings; none when the resource is valid."""
         found = self._rules.check(resource)
         if not found and resource.get("resourceType") == "Consent":
-            found = consent_check(resource)
+            found = consent_check(self._relative(resource))
         return found
 
 
 class Admission:
-    """Admits requests: each gets a context of its own, with the Access of its requester."""
+    """Admits requests: each gets a context of its own, with the Access of its requester.
 
-    def __init__(self, tokens: Tokens, rules: Checker) -> None:
+    ``relative`` makes the references of a resource to this server relative (``Extractor.relative``).
+    """
+
+    def __init__(
+        self, tokens: Tokens, rules: Checker, relative: Callable[[dict[str, Any]], dict[str, Any]] = lambda it: it
+    ) -> None:
         self._tokens = tokens
-        self._checks = Checks(rules)
+        self._checks = Checks(rules, relative)
         self._known: dict[str, tuple[Requester, Access]] = {}
         self._constraints: dict[Scope, Mapping[str, object]] = {}
 
     def admit(self, request: Request, context: Context) -> Context:
         """The context on behalf of whoever sends ``request``. Raises Unauthorized."""
         requester, access = self.access(request.headers.get("authorization"), context)
-        return replace(context, access=access, requester=requester, validator=self._checks)
+        return context.on_behalf(access, requester, self._checks)
 
     def access(self, authorization: str | None, context: Context) -> tuple[Requester, Access]:
         """Who sends this Authorization header, and on what terms. Raises Unauthorized."""
@@ -62,6 +68,7 @@ class Admission:
         if known is None or known[0] is not requester:
             conditions = {scope: self._constraint(scope, context) for scope in requester.scopes if scope.query}
             known = (requester, replace(access_for(requester, now), conditions=conditions))
+            _ = known[1].fingerprint  # worked out once, and handed on to each request
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[requester.token] = known

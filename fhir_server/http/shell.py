@@ -180,7 +180,10 @@ class Application:
             else:
                 self._read_url(request, scope)
                 format, pretty = _shape(request)
-                if method not in _BODILESS:
+                if method not in _BODILESS and request.segments not in _WITHOUT_TOKEN:
+                    # Nothing is taken in for who may do nothing here; and a body takes time, in which the
+                    # token may be withdrawn: it is looked at now, and again when the body is there.
+                    self._admitted(request, exchange)
                     request.body = await self._body(request, receive)
                     if method == "POST" and request.body and request.segments[-1:] == ("_search",):
                         _take_form(request)
@@ -317,7 +320,7 @@ class Application:
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = self._settings.body_limit
         length = request.headers.get("content-length", "")
-        if length.isdigit() and len(length) < 20 and int(length) > limit:
+        if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > limit:
             raise TooLarge(f"The body has {length} bytes; the limit is {limit}", "http.Content-Length")
         pieces: list[bytes] = []
         size = 0
@@ -339,18 +342,21 @@ class Application:
         return await asyncio.to_thread(decompressed, body, encoding, limit)
 
     async def _answer(self, request: Request, exchange: Exchange | None) -> Response:
-        context = self._context
-        if context is None:
+        if request.method == "OPTIONS" and self._context is not None:
+            return _options(request, self._context)
+        return await dispatch(request, self._admitted(request, exchange))
+
+    def _admitted(self, request: Request, exchange: Exchange | None) -> Context:
+        """The context on behalf of who sends ``request``. Raises Unauthorized."""
+        started = self._started
+        if started is None:
             raise RuntimeError("the server has not started")
-        if request.method == "OPTIONS":
-            return _options(request, context)
-        admission = self._started.admission if self._started is not None else None
-        if admission is None or request.segments in _WITHOUT_TOKEN:
-            return await dispatch(request, context)
-        admitted = admission.admit(request, context)
+        if started.admission is None or request.segments in _WITHOUT_TOKEN:
+            return started.context
+        admitted = started.admission.admit(request, started.context)
         if exchange is not None:
             exchange.who, exchange.access = who(admitted.requester), admitted.access
-        return await dispatch(request, admitted)
+        return admitted
 
     def _refused(self, error: Exception, request: Request) -> Response:
         where = request.method

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.audit.exchange import concerns
-from fhir_server.errors import BadRequest, TooManyRequests, Unprocessable
+from fhir_server.errors import BadRequest, Unprocessable
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.listing import bundle, now
 from fhir_server.operations.parameters import input_of, parts_of
@@ -17,7 +17,7 @@ from fhir_server.records.content import asked, minimal
 from fhir_server.records.index import Candidate, candidates_now
 from fhir_server.records.matching.identity_numbers import normalised
 from fhir_server.records.matching.score import Grade
-from fhir_server.records.pace import Pace
+from fhir_server.records.pace import check_pace
 from profiles.lossless import encode
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 _KNOWN = frozenset({"resource", "onlyCertainMatches", "count"})
-_PACE = Pace(60.0)
 _COUNT, _COUNT_MOST = 10, 50
 
 
@@ -37,7 +36,7 @@ async def match(request: Request, context: Context) -> Response:
     alike.
     """
     patient, certain_only, count = _input(request)
-    _check_pace(context)
+    check_pace("$match", context.settings.matches_per_minute, context)
     own = context.access.unrestricted or context.access.identities
     sought = normalised(patient) if own else asked(patient, context.access.party)
     found = await candidates_now(sought, context)
@@ -47,16 +46,6 @@ async def match(request: Request, context: Context) -> Response:
             found = []
     entries = [entry for one in found if (entry := _entry(one, request, context)) is not None][:count]
     return Response(body=bundle("searchset", (), entries, len(entries), now(context)))
-
-
-def _check_pace(context: Context) -> None:
-    """Raise TooManyRequests where one who is not a steward asks too often: numbers and names must not be tried."""
-    access, most = context.access, context.settings.matches_per_minute
-    if access.unrestricted or access.identities:
-        return
-    wait = _PACE.take(access.binding, most, context.clock() / 1_000_000)
-    if wait > 0:
-        raise TooManyRequests(f"$match may be asked {most} times a minute; try again in {int(wait) + 1} s")
 
 
 def _entry(found: Candidate, request: Request, context: Context) -> bytes | None:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
+
+from fhir_server.errors import TooManyRequests
+
+if TYPE_CHECKING:
+    from fhir_server.context import Context
 
 _MOST_KEYS = 10_000
 
@@ -34,3 +40,19 @@ class Pace:
         quiet = [key for key, calls in self._calls.items() if not calls or calls[-1] <= now - self._seconds]
         for key in quiet or [next(iter(self._calls))]:
             del self._calls[key]
+
+
+_MINUTES: dict[str, Pace] = {}
+
+
+def check_pace(what: str, most: int, context: Context) -> None:
+    """Count one ``what`` of the requester. Raises TooManyRequests beyond ``most`` a minute.
+
+    Stewards, and who loads without restriction, go at any pace.
+    """
+    access = context.access
+    if access.unrestricted or access.identities:
+        return
+    wait = _MINUTES.setdefault(what, Pace(60.0)).take(access.binding, most, context.clock() / 1_000_000)
+    if wait > 0:
+        raise TooManyRequests(f"{what}: {most} times a minute at most; try again in {int(wait) + 1} s")

@@ -22,6 +22,7 @@ from fhir_server.records.acting import acting, index_access
 from fhir_server.records.index import Candidate, candidates, candidates_now
 from fhir_server.records.matching.person import person_of
 from fhir_server.records.matching.score import Grade, judge
+from fhir_server.records.pace import check_pace
 from fhir_server.records.stewardship import demographic_review, duplicate_review, question
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
@@ -45,13 +46,15 @@ def check_deletable(type: str, access: Access) -> None:
 
 
 def incoming(resource: dict[str, Any], context: Context) -> dict[str, Any]:
-    """The (valid) Patient as it is compared and kept. Raises Forbidden and Unprocessable."""
+    """The (valid) Patient as it is compared and kept. Raises Forbidden, TooManyRequests and Unprocessable."""
     access = context.access
     role = ROLES.get(access.role)
     if role is None or not (role.care and access.own & RecordClass.IDENTITY):
         raise Forbidden("Your role does not register persons")
     if not access.plainly("c", "Patient"):
         raise Forbidden("No scope of this token lets you register persons")
+    # Whether somebody is known is seen by registering too: nobody goes through numbers and names by the thousand.
+    check_pace("Registration of persons", context.settings.registrations_per_minute, context)
     return content.incoming(resource, access.party, context.settings.identity_numbers == "strict")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from consent.references import relative
 from profiles.definitions import Definitions, SearchParameterDef
 
 from . import closures
@@ -86,18 +87,20 @@ PRIMARY_DATES: Mapping[str, tuple[str, ...]] = {
 class _TypeExtractor:
     """The closures of one resource type."""
 
-    __slots__ = ("always", "composites", "dates", "get", "patient_keys")
+    __slots__ = ("always", "composites", "custom", "dates", "get", "patient_keys")
 
     def __init__(
         self,
         fields: dict[str, Sink],
         always: tuple[Sink, ...],
-        composites: tuple[tuple[str, Sink], ...],
-        patient_keys: tuple[str, ...],
-        dates: tuple[str, ...],
+        composites: tuple[tuple[str, Sink], ...] = (),
+        patient_keys: tuple[str, ...] = (),
+        dates: tuple[str, ...] = (),
+        custom: _TypeExtractor | None = None,
     ) -> None:
         self.get: Callable[[str], Sink | None] = fields.get
         self.always = always
+        self.custom = custom
         self.composites = composites
         self.patient_keys = patient_keys
         self.dates = dates
@@ -126,10 +129,19 @@ class Extractor:
         self.zone = zone
         self.interval = interval_reader(zone)
         self.base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self._below = tuple(f"{url}/" for url in self.base_urls)
+        self._below_as_bytes = tuple(f"{url}/".encode() for url in self.base_urls)
         self.shield = Shield()
         self.codes: CodeSource | None = None
         self._types: dict[str, _TypeExtractor] = {}
         self._indexed: dict[str, Mapping[str, Indexed]] = {}
+
+    def relative(self, resource: dict[str, Any], text: bytes | None = None) -> dict[str, Any]:
+        """The resource with its references to this server relative; ``text`` is its JSON, where that is at hand."""
+        if text is not None and not any(base in text for base in self._below_as_bytes):
+            return resource
+        found: dict[str, Any] = relative(resource, self._below)
+        return found
 
     def params(self, type: str) -> Mapping[str, SearchParameterDef]:
         """The search parameters of a resource type by code, common and custom ones included."""
@@ -190,6 +202,10 @@ class Extractor:
                 of_all(resource, out)
         except Exception:  # odd input: once more, element by element
             out = _careful(compiled, resource)
+        if compiled.custom is not None:
+            with suppress(Exception):
+                # What an expression may cut out of a number is not known: it is not given the number.
+                _run_careful(compiled.custom, self.shield.concealed(resource), out)
         _conceal(out, self.shield)
         _summarise(compiled, type_, resource, out)
         if out.inside:
@@ -208,11 +224,25 @@ class Extractor:
 
     def _compile(self, type_: str) -> _TypeExtractor:
         plan = plan_of(self.definitions, type_, self._custom(type_))
-        root = Branching(type_)
+        standard = self.standard_params(type_)
+        added = plan.params.keys() - standard.keys()
+        fields, always = self._simple(plan, standard.keys())
+        return _TypeExtractor(
+            {**fields, "contained": self._contained},
+            always,
+            tuple(self._composites(type_, plan)),
+            _patient_keys(self.definitions, plan),
+            _date_keys(plan),
+            _TypeExtractor(*self._simple(plan, added)) if added else None,
+        )
+
+    def _simple(self, plan: TypePlan, codes: Collection[str]) -> tuple[dict[str, Sink], tuple[Sink, ...]]:
+        """The closures of these parameters: by element, and those of the whole resource."""
+        root = Branching(plan.type)
         also = _also(plan)
         always: list[Sink] = []
         for code, indexed in plan.params.items():
-            if not indexed.rows or indexed.kind == "composite":
+            if code not in codes or not indexed.rows or indexed.kind == "composite":
                 continue
             setting = self._setting(also=also.get(code))
             found = plan.branches[code]
@@ -225,13 +255,7 @@ class Extractor:
                     always.append(_exists_and_not_false(code, branch.steps[0].name))
                 else:
                     closures.add(root, self.definitions, branch.steps, Leaf(indexed.kind, code, code, setting))
-        return _TypeExtractor(
-            {**closures.dispatch(root), "contained": self._contained},
-            tuple(always),
-            tuple(self._composites(type_, plan)),
-            _patient_keys(self.definitions, plan),
-            _date_keys(plan),
-        )
+        return closures.dispatch(root), tuple(always)
 
     def _contained(self, value: Any, out: Rows) -> None:
         for place, one in enumerate(value):
@@ -307,6 +331,11 @@ def _exists_and_not_false(code: str, name: str) -> Sink:
 def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:
     """The rows of a resource in which something is odd: each part on its own, what fails left out."""
     out = Rows()
+    _run_careful(compiled, resource, out)
+    return out
+
+
+def _run_careful(compiled: _TypeExtractor, resource: dict[str, Any], out: Rows) -> None:
     for name, value in resource.items():
         sink = compiled.get(name)
         if sink is not None:
@@ -316,7 +345,6 @@ def _careful(compiled: _TypeExtractor, resource: dict[str, Any]) -> Rows:
     for sink in (*(sink for name, sink in compiled.composites if name in resource), *compiled.always):
         with suppress(Exception):
             sink(resource, out)
-    return out
 
 
 def _mark(type_: str, resource: dict[str, Any], out: Rows) -> None:

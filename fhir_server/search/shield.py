@@ -10,6 +10,7 @@ import base64
 import hmac
 import os
 import re
+from typing import Any
 
 from .national import TYPES, is_national, normal, replaced, replaced_qualified
 
@@ -61,6 +62,18 @@ class Shield:
         """The value of a search parameter with the numbers in it replaced by their hashes, which ask for the same."""
         text = replaced_qualified(text, lambda _, value: self.hashed(_ESCAPED.sub(r"\1", value)))
         return replaced(text, self.hashed)
+
+    def concealed(self, value: Any) -> Any:
+        """A copy of a resource, or of a part, in which hashes stand for the numbers that name a person."""
+        if value.__class__ is dict:
+            found = {key: self.concealed(inner) for key, inner in value.items()}
+            number, system = value.get("value"), value.get("system", "")
+            if number.__class__ is str and system.__class__ is str:
+                found["value"] = self.identifier(system, number, value.get("type"))
+            return found
+        if value.__class__ is list:
+            return [self.concealed(one) for one in value]
+        return replaced(value, self.hashed) if value.__class__ is str else value
 
 
 def is_hash(text: str) -> bool:

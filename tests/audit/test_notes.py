@@ -39,7 +39,7 @@ def test_the_shortcut_of_plain_reads_tells_what_the_long_way_tells(requester: Re
     exchange = Exchange(request("Observation/o1"), requester, access, "10.0.0.1", START)
     exchange.saw(version)
 
-    def granted(access: object, patient: str) -> tuple[str, ...]:
+    def granted(access: object, patients: object) -> tuple[str, ...]:
         return ("consent", "referral")
 
     long = shown(exchange, 200, lambda pairs: "", granted, None)

@@ -336,3 +336,23 @@ def test_every_entry_is_a_valid_auditevent(county: County) -> None:
 
 def test_after_all_this_the_chain_is_whole(county: County) -> None:
     assert verify(county.folder / "audit").problems == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_count=²",
+        "_count=٣",
+        "outcome=" + "9" * 30,
+        "outcome=5",
+        "outcome=²",
+        "_id=" + "1-1," * 5000,
+        "&".join(["agent=Practitioner/wang"] * 2000),
+    ],
+)
+def test_what_is_no_value_is_refused_and_breaks_nothing(county: County, query: str) -> None:
+    assert county.ask(AUDITOR, "GET", f"AuditEvent?{query}").status == 400
+
+
+def test_a_count_of_any_size_is_cut_to_the_greatest(county: County) -> None:
+    assert county.ask(AUDITOR, "GET", f"AuditEvent?_count={'9' * 30}").status == 200

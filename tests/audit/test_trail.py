@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.audit import trail as trail_module
-from fhir_server.audit.chain import HEAD, Head, Walk, segment_path, segments
+from fhir_server.audit.chain import HEAD, Head, Walk, arriving_path, segment_path, segments
 from fhir_server.audit.event import decode, encode
 from fhir_server.audit.trail import Trail
 from fhir_server.audit.verify import verify
@@ -222,3 +222,30 @@ def test_an_asker_that_went_away_leaves_its_entry(open_trail: Open) -> None:
 
     asyncio.run(run())
     assert bodies(trail.folder) == [b"gone", b"here"]
+
+
+def test_killed_between_two_segments_the_chain_is_whole_and_goes_on(
+    open_trail: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = open_trail(segment_bytes=1000)
+    folder = trail.folder
+    trail.append_now([b"x" * 1200])
+
+    def killed(arriving: Path, first: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trail, "_place", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trail.append_now([b"never answered"])
+    trail.close()
+    assert segments(folder) == [1]
+    assert not [problem for problem in verify(folder).problems if "no event" not in problem]
+    again = open_trail(segment_bytes=1000)
+    assert again.append_now([b"after"]) == 2
+    assert bodies(folder) == [b"x" * 1200, b"after"]
+    again.close()
+
+    arriving_path(folder, 2).unlink(missing_ok=True)
+    segment_path(folder, 2).unlink()
+    assert any("is not there" in problem for problem in verify(folder).problems)

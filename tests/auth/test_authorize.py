@@ -64,6 +64,7 @@ def test_nobody_is_redirected_to_an_address_that_the_app_is_not_registered_with(
         ({"aud": FHIR, "resource": "https://evil.example/fhir"}, "invalid_request"),
         ({"prompt": "none"}, "login_required"),
         ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "²"}, "invalid_request"),
         ({"launch": "never-given", "scope": "launch patient/*.rs"}, "invalid_request"),
     ],
 )

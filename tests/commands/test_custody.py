@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from consent import Access
+from consent.requester import Requester
 from fhir_server.audit.event import decode
+from fhir_server.auth import accounts
+from fhir_server.auth.file import AuthFile
+from fhir_server.auth.issue import issue
 from fhir_server.local import existing_store
 from fhir_server.store.sqlite.store import FILE
 from tests.store.conftest import Bench, observation, patient
@@ -132,6 +136,51 @@ def test_what_a_restored_backup_brings_back_is_destroyed_again(yidang, data, tmp
     store = existing_store(data, "test")
     assert store is not None and store.read("Patient", "p7", EVERYTHING).destroyed
     store.close()
+
+
+def with_accounts(data: Path) -> AuthFile:
+    """The auth file of ``data``, in which p7 and p8 have accounts and tokens."""
+    auth_file = AuthFile.open(data)
+    for n in (7, 8):
+        account = accounts.create(
+            auth_file, "resident", f"p{n}", "Kite-over-7-hills", now=1.0, name=f"Name of p{n}", phone=f"1380000000{n}"
+        )  # fmt: skip
+        asked = Requester("resident", f"Patient/p{n}", "app", "PATRQT", (), person=f"p{n}")
+        with auth_file.write() as connection:
+            connection.execute(
+                "INSERT INTO sessions(hash, id, account, created, seen, expires) VALUES (?, ?, ?, 1, 1, 9e9)",
+                (b"s%d" % n, f"session{n}", account.id),
+            )
+            connection.execute(
+                "INSERT INTO recovery_codes(account, handle) VALUES (?, ?)", (account.id, f"recovery{n}")
+            )
+        issue(auth_file, asked, 9e9, account=account.id, session=f"session{n}")
+    return auth_file
+
+
+def test_the_account_goes_with_the_file(yidang, data):
+    auth_file = with_accounts(data)
+    assert yidang("person", "destroy", "p7", "--data", data, "--reason", "本人申请", "--yes") == 0
+    left = [row["subject"] for row in auth_file.rows("SELECT subject FROM accounts")]
+    assert left == ["Patient/p8"]
+    for table in ("logins", "sessions", "tokens", "recovery_codes"):
+        assert len(auth_file.rows(f"SELECT * FROM {table}")) == 1, table
+    clear = b"".join(path.read_bytes() for path in data.glob("auth.db*"))
+    assert b"Name of p7" not in clear and b"Patient/p7" not in clear
+    assert b"Name of p8" in clear
+    auth_file.close()
+
+
+def test_an_account_that_a_restored_backup_brings_back_goes_again(yidang, data, tmp_path):
+    with_accounts(data).close()
+    yidang("backup", "--data", data, tmp_path / "copy.db")
+    assert yidang("person", "destroy", "p7", "--data", data, "--reason", "r", "--yes") == 0
+    assert yidang("restore", "--force", "--data", data, tmp_path / "copy.db") == 0
+    assert yidang("person", "destroy", "--again", "--data", data) == 0
+    auth_file = AuthFile.open(data)
+    assert accounts.of_subject(auth_file, "Patient/p7") is None
+    assert accounts.of_subject(auth_file, "Patient/p8") is not None
+    auth_file.close()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,13 @@ from consent.vocabulary import Purpose, RecordClass, Sensitivity
 PAGE = Path(__file__).parents[2] / "docs" / "api" / "consent.md"
 EXAMPLES = {r["id"]: r for r in map(json.loads, re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL))}
 NOW = 1_780_000_000_000_000  # 2026-05-28
-FACTS = Facts("Patient/p1", False, NOW, lambda id: date(2020, 1, 1) if id == "child" else date(1970, 1, 1))
+FACTS = Facts(
+    "Patient/p1",
+    False,
+    NOW,
+    lambda id: date(2020, 1, 1) if id == "child" else date(1970, 1, 1),
+    guardians=lambda: frozenset({"RelatedPerson/mother-of-child"}),
+)
 
 
 def example(id: str, **more: Any) -> dict[str, Any]:

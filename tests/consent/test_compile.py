@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from consent.compile import GRANTING, Facts, grants_of
+from consent.references import relative
 from consent.times import birthday, interval
 from consent.vocabulary import (
+    ACT_CODE,
     ADOLESCENT,
     EMERGENCY,
     EVERY_SENSITIVITY,
@@ -20,12 +22,14 @@ from consent.vocabulary import (
 )
 
 NOW = interval("2026-05-01")[0]
+VERIFIED = [{"verified": True, "verifiedWith": {"display": "p"}, "verificationDate": "2026-04-01"}]
 DAY = 86_400_000_000
 BORN = {"baby": date(2024, 2, 29), "child": date(2015, 6, 1), "teen": date(2010, 6, 1), "adult": date(1960, 1, 1)}
 
 
 def facts(custodian: str = "Organization/town", trusted: bool = False) -> Facts:
-    return Facts(custodian, trusted, NOW, BORN.get)
+    guardians = frozenset({"Patient/mother", "RelatedPerson/mother"})
+    return Facts(custodian, trusted, NOW, BORN.get, guardians=lambda: guardians)
 
 
 def concept(system: str, code: str) -> dict[str, Any]:
@@ -160,8 +164,9 @@ def test_breaking_the_glass_opens_what_saves_life_to_one_doctor_for_its_period()
 
 def test_an_approval_opens_the_institutions_own_items_once_it_is_given() -> None:
     assert grants_of(task("minor-access-approval"), facts(trusted=True)) == []
-    (grant,) = grants_of(task("minor-access-approval", status="accepted"), facts(trusted=True))
+    grant, who = grants_of(task("minor-access-approval", status="accepted"), facts(trusted=True))
     assert (grant.grantee, grant.custodian, grant.kind) == ("Practitioner/dr", "Organization/town", "approval")
+    assert (who.classes, who.custodian, who.document) == (RecordClass.IDENTITY, "", "Patient/p")
     assert grants_of(task("minor-access-approval", status="accepted"), facts("", trusted=True)) == []
 
 
@@ -284,10 +289,37 @@ def test_a_guardians_consent_ends_when_the_child_can_consent_itself() -> None:
         given = consent(patient=ref("Patient/child"), performer=[ref(who)])
         (grant,) = grants_of(given, facts("Patient/mother"))
         assert grant.high == birthday(BORN["child"], 14)
-    alone = consent(patient=ref("Patient/child"), performer=[ref("Patient/child")])
-    assert grants_of(alone, facts("Patient/child")) == []
+    for named in ("Patient/child", "Patient/mother", "RelatedPerson/mother"):  # a child that names its mother is alone
+        alone = consent(patient=ref("Patient/child"), performer=[ref(named)])
+        assert grants_of(alone, facts("Patient/child")) == []
+    for stranger in ("Patient/stranger", "RelatedPerson/aunt", "Practitioner/dr"):
+        given = consent(patient=ref("Patient/child"), performer=[ref(stranger)], verification=VERIFIED)
+        assert grants_of(given, facts()) == []
+    recorded = consent(patient=ref("Patient/child"), performer=[ref("RelatedPerson/mother")], verification=VERIFIED)
+    assert [g.high for g in grants_of(recorded, facts())] == [birthday(BORN["child"], 14)]
     teen = consent(patient=ref("Patient/teen"), performer=[ref("Patient/teen")])
     assert [g.high for g in grants_of(teen, facts("Patient/teen"))] == [2**62]
+
+
+def test_a_guardian_gives_no_more_than_a_guardian_sees() -> None:
+    labels = [{"system": ACT_CODE, "code": code} for code in ("PSY", "GDIS", "ADOL")]
+    provision = {**consent()["provision"], "securityLabel": labels}
+    given = consent(patient=ref("Patient/teen"), performer=[ref("Patient/mother")], provision=provision)
+    (grant,) = grants_of(given, facts("Patient/mother"))
+    assert (grant.sensitivity, grant.high) == (Sensitivity.GENETIC, birthday(BORN["teen"], 18))
+    grown = consent(patient=ref("Patient/adult"), performer=[ref("Patient/stranger")], verification=VERIFIED)
+    assert grants_of(grown, facts()) == []
+
+
+def test_references_to_other_servers_give_nothing() -> None:
+    elsewhere = "http://elsewhere.example/fhir/"
+    assert grants_of(consent(patient=ref(f"{elsewhere}Patient/p")), facts("Patient/p")) == []
+    there = request()
+    there["performer"] = [ref(f"{elsewhere}Organization/county")]
+    assert grants_of(there, facts()) == []
+    resource = {"subject": ref("https://ours.example/fhir/Patient/p"), "note": [{"author": ref("urn:uuid:1")}]}
+    shortened = relative(resource, ("https://ours.example/fhir/",))
+    assert shortened == {"subject": ref("Patient/p"), "note": [{"author": ref("urn:uuid:1")}]}
 
 
 def test_a_consent_is_never_given_later_than_it_was_written() -> None:

@@ -124,7 +124,7 @@ def test_what_can_be_about_a_person_is_never_nobodys() -> None:
         ),
         ({"resourceType": "MolecularSequence"}, Sensitivity.GENETIC),
         ({"resourceType": "Medication", "code": coded("http://www.whocc.no/atc", "J05AR13")}, Sensitivity(0)),
-        (observation(text={"status": "generated", "div": "<div>HIV</div>"}), Sensitivity(0)),
+        (observation(text={"status": "generated", "div": "<div>H<b>IV</b> &#38451;性</div>"}), Sensitivity.HIV),
     ],
 )
 def test_codes_and_words_call_for_protection(resource: dict[str, Any], expected: Sensitivity) -> None:

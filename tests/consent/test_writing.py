@@ -9,7 +9,7 @@ import pytest
 from consent.access import Access
 from consent.policy import access_for
 from consent.requester import Requester
-from consent.writing import refused
+from consent.writing import Before, refused
 
 RESERVED = {
     "resourceType": "Task",
@@ -26,7 +26,7 @@ RESIDENT = access_for(Requester("resident", "Patient/p", "c", "PATRQT", (), pers
 
 def test_tasks_that_open_files_are_the_servers_own() -> None:
     assert refused(staff("physician"), RESERVED, None)
-    assert refused(staff("physician"), {"resourceType": "Task"}, RESERVED)
+    assert refused(staff("physician"), {"resourceType": "Task"}, Before(RESERVED))
     assert refused(Access.everything("the server"), RESERVED, None) is None
 
 

@@ -18,6 +18,12 @@ from tests.conftest import Running
 PATIENT = {"resourceType": "Patient", "name": [{"family": "A" * 5000}]}
 
 
+@pytest.fixture(scope="module")
+def guarded(start_server: Callable[..., Running]) -> Running:
+    """A server that demands tokens."""
+    return start_server()
+
+
 def raw(server: Running, request: bytes) -> bytes:
     """What the server answers to these bytes on a connection of their own."""
     where = urlsplit(server.url)
@@ -133,6 +139,33 @@ def test_without_the_development_mode_nothing_is_given_out(start_server: Callabl
             assert answer.headers["www-authenticate"] == 'Bearer realm="yidang"'
         assert client.get("metadata").status_code == 200
         assert httpx.get(f"{server.root}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 100000000",
+        b"Content-Length: 100000000\r\nContent-Encoding: gzip",
+        b"Content-Length: 9999999999999",
+        b"Transfer-Encoding: chunked",
+        b"Content-Length: 100000000\r\nAuthorization: Bearer made-up",
+        b"Content-Length: 100000000\r\nExpect: 100-continue",
+    ],
+)
+@pytest.mark.parametrize("path", [b"", b"/Patient", b"/Patient/_search"])
+def test_the_token_is_looked_at_before_the_body(guarded: Running, path: bytes, body: bytes) -> None:
+    where = urlsplit(guarded.url)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
+        connection.sendall(b"POST /fhir" + path + b" HTTP/1.1\r\nHost: x\r\n" + body + b"\r\n\r\n")
+        # Nothing of the body was sent: a server that waits for it does not answer.
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 401")
+
+
+def test_a_body_for_what_everybody_may_read_is_not_taken(guarded: Running) -> None:
+    where = urlsplit(guarded.url)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=10) as connection:
+        connection.sendall(b"POST /fhir/metadata HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 405")
 
 
 HARMFUL = [

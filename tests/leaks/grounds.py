@@ -235,7 +235,8 @@ def approval(w: Writer, id: str, patient: str, officer: str, by: str, status: st
         high=micros(until) + 1000,
         overriding=True,
     )
-    w.rule(resource, by, patient, "order", None, *([meant] if status == "accepted" else []))
+    identity = replace(meant, custodian="", classes=frozenset({"identity"}), document=f"Patient/{patient}")
+    w.rule(resource, by, patient, "order", None, *([meant, identity] if status == "accepted" else []))
 
 
 def statutory_report(w: Writer, id: str, patient: str, by: str, items: tuple[str, ...]) -> None:

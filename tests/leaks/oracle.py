@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 DAY = 86_400_000_000  # µs
-MINOR_YEARS = 14
+MINOR_YEARS = 18
 
 # Everything that is about a person; what is nobody's has the class "shared".
 CLASSES = frozenset(

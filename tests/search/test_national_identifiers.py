@@ -130,6 +130,40 @@ def test_a_custom_parameter_does_not_file_it_either(bench: Bench) -> None:
     assert all(NUMBER not in value for value in index_texts(bench))
 
 
+PARTS_OF_NUMBERS = {
+    "cut-number": f"Patient.identifier.where(system='{RESIDENT}').value.substring(0,17)",
+    "cut-any": "Patient.descendants().ofType(string).select(substring(1, 11))",
+    "number": "Patient.identifier.value",
+    "phone-end": "Patient.telecom.value.substring(3)",
+    "of-group": "Patient.contact.extension.value.ofType(Identifier).value.substring(0, 7)",
+}
+
+
+@pytest.mark.parametrize("kind", ["string", "token", "uri"])
+def test_no_expression_files_a_part_of_a_number(bench: Bench, kind: str) -> None:
+    for code, expression in PARTS_OF_NUMBERS.items():
+        bench.put(
+            {"resourceType": "SearchParameter", "id": code, "status": "active", "name": "n", "code": code,
+             "url": f"urn:test:{code}", "base": ["Patient"], "type": kind, "description": "d",
+             "expression": expression},
+        )  # fmt: skip
+    passport = {"system": PASSPORT, "value": "C01X00T47"}
+    bench.put(
+        patient(
+            "p",
+            identifier=[{"system": RESIDENT, "value": NUMBER}, passport],
+            telecom=[{"system": "phone", "value": NUMBER}],
+            contact=[{"extension": [{"url": "x", "valueIdentifier": passport}]}],
+        )
+    )
+    bench.store.tidy()
+    rows = bench.extractor.rows(numbered("q", NUMBER))
+    assert rows.present >= {"cut-number", "cut-any", "number"}
+    for value in index_texts(bench):
+        for clear in (NUMBER[:17], NUMBER[1:12], NUMBER[3:], "C01X00T", "01x00t4"):
+            assert clear.lower() not in value.lower()
+
+
 def test_the_links_of_an_answer_ask_by_hash_and_find_the_same(bench: Bench) -> None:
     bench.put(numbered("p", NUMBER))
     for name, value in (

@@ -55,7 +55,7 @@ def escaped(value: str) -> str:
 
 def near_years(born: str) -> list[str]:
     """The year of a birth date and those that a slip of a digit, or counting in the traditional way, makes of it."""
-    if len(born) < 4 or not born[:4].isdigit():
+    if len(born) < 4 or not (born[:4].isascii() and born[:4].isdigit()):
         return []
     year = int(born[:4])
     turned = int(born[:2] + born[3] + born[2])

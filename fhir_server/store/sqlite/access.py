@@ -6,21 +6,24 @@ and explanations. What it means is stated in ``consent.access`` and ``consent.gr
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from consent import Access, Scope
 from consent.grant import ALWAYS, BY_SENSITIVITY
 from consent.vocabulary import RecordClass, Sensitivity
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.openness import LARGEST, Openness
+from fhir_server.store.sqlite.openness import Open, Openness
 from fhir_server.store.sqlite.rows import find_lid
 from fhir_server.store.sqlite.schema import CLASSES, NO_PERIOD, UNDATED
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction
 
-_MOST_KEPT, _MOST_OPENNESS = 2000, 8
+_MOST_KEPT = 2000
+_FEW = 6  # grantees that are compared one by one
+STANDING = "SELECT value FROM state WHERE name='standing'"
 NOBODY = -2  # the number of what was never stored
 BRANCHES = ("shared", "own", "self", "identity")  # what needs no grant
 Constraint = Callable[[str, object], Sql]
@@ -38,7 +41,12 @@ class Grantees:
         numbers = (*((0,) if everyone else ()), *self.named, *(group for group, _ in self.groups))
         if not numbers:
             return FALSE
-        condition = f"{alias}.grantee IN ({','.join(map(str, numbers))})"
+        if len(numbers) <= _FEW:
+            # The rules about one person are few: walking them is quicker than SQLite's set of the grantees.
+            either = " OR ".join(f"+{alias}.grantee={number}" for number in numbers)
+            condition = f"({either})" if len(numbers) > 1 else either
+        else:
+            condition = f"{alias}.grantee IN ({','.join(map(str, numbers))})"
         for group, since in self.groups:
             # A permit to a group is for those who belonged to it when it was given (PIPL art. 23).
             if since and not everyone:
@@ -53,59 +61,59 @@ class _Now:
 NOW = _Now()
 
 
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    """Stands for what these grantees may see of all residents' rows of a class (``Openness``)."""
+
+    record_class: int
+    grantees: Grantees
+
+
 def at(sql: Sql, now: int) -> Sql:
     """The condition at the time ``now`` (µs)."""
-    return Sql(sql.text, tuple(now if arg is NOW else arg for arg in sql.args))
+    return Sql(sql.text, tuple([now if arg is NOW else arg for arg in sql.args]))
 
 
 class Kept:
     """Conditions of requesters seen before on one connection: making one costs more than running it.
 
     They hold while nobody joins or leaves a group and no Patients are merged (``state.standing`` counts that), and
-    until the next membership begins or ends.
+    until the next membership begins or ends. ``opened`` knows whole populations, for all connections.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, opened: Open) -> None:
         self._connection = connection
+        self._opened = opened
         self._standing = -1
-        self._known: dict[tuple[object, ...], tuple[Sql, int, int, tuple[Scope, ...]]] = {}
-        self._openness: dict[tuple[Grantees, int, int], Openness] = {}
+        self._known: dict[tuple[object, ...], tuple[Sql, int, int]] = {}
 
-    def find(self, access: Access, letter: str) -> Sql | None:
-        """The condition for ``access``, its time left open."""
-        standing: int = self._connection.execute("SELECT value FROM state WHERE name='standing'").fetchone()[0]
+    def find(self, access: Access, letter: str, *more: object) -> Sql | None:
+        """The condition for ``access``, its time left open; ``more`` tells apart what it is about."""
+        standing: int = self._connection.execute(STANDING).fetchone()[0]
         if standing != self._standing:
             self._known.clear()
             self._standing = standing
-        found = self._known.get(_key(access, letter))
+        found = self._known.get((access.fingerprint, letter, *more))
         if found is None:
             return None
-        condition, since, until, scopes = found
-        return condition if since <= access.now < until and scopes == access.scopes and not access.conditions else None
+        condition, since, until = found
+        return condition if since <= access.now < until else None
+
+    @property
+    def standing(self) -> int:
+        """What ``STANDING`` gave when ``find`` was last asked."""
+        return self._standing
 
     def openness(self, grantees: Grantees, purpose: int, through: int) -> Openness:
         """What is open to these grantees, kept up from count to count."""
-        key = (grantees, purpose, through)
-        found = self._openness.get(key)
-        if found is None:
-            if len(self._openness) >= _MOST_OPENNESS:
-                self._openness.pop(next(iter(self._openness)))
-            found = Openness(self._connection, grantees.named, grantees.groups, purpose, through)
-            self._openness[key] = found
-        return found
+        return self._opened.of(grantees.named, grantees.groups, purpose, through)
 
-    def keep(self, access: Access, letter: str, condition: Sql, until: int) -> None:
+    def keep(self, access: Access, letter: str, condition: Sql, until: int, *more: object) -> None:
         """Remember it up to the time ``until`` (µs)."""
-        if not access.conditions:
+        if access.fingerprint:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            self._known[_key(access, letter)] = (condition, access.now, until, access.scopes)
-
-
-def _key(access: Access, letter: str) -> tuple[object, ...]:
-    bits = (access.own._value_, access.own_sensitivity._value_, access.through._value_)
-    facts = (access.through_sensitivity._value_, access.purpose, access.minors, access.shared, access.identities)
-    return (letter, access.party, access.person, access.patient, access.grantees, *bits, *facts)
+            self._known[(access.fingerprint, letter, *more)] = (condition, access.now, until)
 
 
 def check_access(access: Access) -> None:
@@ -140,22 +148,47 @@ class Gate:
         self._unknown = False  # something it names was never stored, and may be at any time
         self._grantees: Grantees | None = None
         self._condition: Sql | None = None
+        self._template: Sql | None = None
 
     @property
     def condition(self) -> Sql:
         """The rows ``r`` of ``res`` that may be seen; TRUE without restriction."""
         if self._condition is None:
-            if self.access.unrestricted:
-                self._condition = TRUE
-            else:
-                found = self._kept.find(self.access, self._letter)
-                if found is None:
-                    opened = disjunction([*(self.branch(name) for name in BRANCHES), self.granted()])
-                    found = conjunction([self.scope(), opened])
-                    if not self._unknown:
-                        self._kept.keep(self.access, self._letter, found, self._until)
-                self._condition = at(found, self.access.now)
+            self._condition = at(self.template, self.access.now)
         return self._condition
+
+    @property
+    def template(self) -> Sql:
+        """``condition`` with its time left open (``at``)."""
+        if self._template is None:
+            if self.access.unrestricted:
+                self._template = TRUE
+            else:
+                self._template = self._remembered(self._opened)
+        return self._template
+
+    def _opened(self) -> Sql:
+        return conjunction([self.scope(), disjunction([*(self.branch(name) for name in BRANCHES), self.granted()])])
+
+    def _remembered(self, make: Callable[[], Sql], *about: object) -> Sql:
+        """What ``make`` gives, or what it gave for this requester before."""
+        found = self._kept.find(self.access, self._letter, *about)
+        if found is None:
+            found = make()
+            if not self._unknown:
+                self._kept.keep(self.access, self._letter, found, self.until, *about)
+        return found
+
+    @property
+    def until(self) -> int:
+        """When (µs) the next membership of the requester begins or ends, so that its conditions change."""
+        self.grantees  # noqa: B018 -- looking them up tells it
+        return self._until
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the template holds for the next request too, up to ``until``."""
+        return not self._unknown and bool(self.access.fingerprint)
 
     def row(self, rid: str) -> Sql:
         """Whether the version with this ``rid`` (an SQL expression) may be seen."""
@@ -169,31 +202,60 @@ class Gate:
         The access columns of postings say it; what the rules say of whole records of ``record_classes`` is known
         beforehand (``Openness``).
         """
-        access = self.access
-        if self.condition in (TRUE, FALSE):
-            return self.condition
-        if access.conditions:
+        if self.template in (TRUE, FALSE):
+            return self.template
+        if self.access.conditions:
             return self.row(f"{alias}.rid")
-        full = _of_posting(self.condition, alias, t)
-        if not record_classes:
+        about = (alias, t, record_classes)
+        found = self._remembered(lambda: self._posting(alias, t, record_classes), *about)
+        return self._filled(found) or at(_of_posting(self.template, alias, t), self.access.now)
+
+    def _posting(self, alias: str, t: int, record_classes: Sequence[RecordClass]) -> Sql:
+        """``posting`` with time and openness left open."""
+        access = self.access
+        full = _of_posting(self.template, alias, t)
+        known = [int(one) for one in record_classes if one & access.through]
+        if not known or self.granted() == FALSE:
             return full
-        small = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0] <= LARGEST
-        if self.granted() == FALSE or not small:
-            return full
-        openness = self._kept.openness(self.grantees, int(access.purpose), int(access.through))
-        label = f"{alias}.label"
-        blobs = [(int(one), openness.blob(int(one), access.now)) for one in record_classes if one & access.through]
-        if not blobs:
-            return full
-        whens = " ".join(f"WHEN {record_class} THEN substr(?,{alias}.pat,1)" for record_class, _ in blobs)
         # An ordinary row has no sensitivity, so its label is its class: any other label has no WHEN.
-        scope = _of_posting(at(self.scope(), access.now), alias, t)
-        ungranted = disjunction(self.branch(name) for name in BRANCHES)
-        plain = _of_posting(at(ungranted, access.now), alias, t)
-        # What is in no one person's file (``pat`` not above 0) is asked for in full.
-        of_one = f"CASE WHEN {alias}.pat>0 THEN CASE {label} {whens} END END"
-        head = Sql(f"CASE {of_one} WHEN x'01' THEN ", tuple(blob for _, blob in blobs))
-        return head + scope + " WHEN x'00' THEN " + conjunction([scope, plain]) + " ELSE " + full + " END"
+        whens = " ".join(f"WHEN {record_class} THEN substr(?,{alias}.pat,1)" for record_class in known)
+        scope = _of_posting(self.scope(), alias, t)
+        closed = conjunction([scope, _of_posting(disjunction(self._beside(sum(known))), alias, t)])
+        head = Sql(
+            f"CASE CASE {alias}.label {whens} END WHEN x'01' THEN ", tuple([_Blob(x, self.grantees) for x in known])
+        )
+        return head + scope + " WHEN x'00' THEN " + closed + " ELSE " + full + " END"
+
+    def _beside(self, classes: int) -> Iterator[Sql]:
+        """What opens ordinary rows of these classes without any rule, as short as can be: it is asked of every row."""
+        access = self.access
+        if access.party and access.own & classes == classes and access.minors:
+            yield Sql("r.org=?", (self.lid(access.party),))
+        else:
+            yield self.branch("own")
+        yield self.branch("self")
+        if access.shared and classes & RecordClass.SHARED:
+            yield self.branch("shared")
+        if access.identities and classes & RecordClass.IDENTITY:
+            yield self.branch("identity")
+
+    def _filled(self, template: Sql) -> Sql | None:
+        """The template at the present time with what is open; None where that cannot be told now."""
+        access = self.access
+        blobs = [arg for arg in template.args if isinstance(arg, _Blob)]
+        if not blobs:
+            return at(template, access.now)
+        openness = self._kept.openness(blobs[0].grantees, int(access.purpose), int(access.through))
+        known = openness.blobs(self._connection, [blob.record_class for blob in blobs], access.now)
+        if known is None:
+            return None
+        found = iter(known)
+        return Sql(
+            template.text,
+            tuple(
+                [next(found) if isinstance(arg, _Blob) else access.now if arg is NOW else arg for arg in template.args]
+            ),
+        )
 
     def lid(self, reference: str) -> int:
         """The lasting number of ``Type/id``, of a merged Patient that of the one kept; NOBODY when unknown."""
@@ -363,15 +425,33 @@ class Gate:
         args = (*sql.args, rid, *within.args)
         return [(kind, src) for _, kind, src in self._connection.execute(sql.text, args)]
 
-    def kinds(self, patient: str) -> tuple[str, ...]:
-        """The kinds of permits now in force for the requester in the file of this Patient (id)."""
-        access = self.access
-        if access.unrestricted or not self.grantees.named:
-            return ()
-        sql = Sql("SELECT DISTINCT g.kind FROM grants g WHERE g.pat=? AND ", (self.lid(f"Patient/{patient}"),))
-        sql = sql + self.grantees.of("g", everyone=False) + f" AND g.permit=1 AND g.purposes&{int(access.purpose)}"
-        sql = sql + Sql(" AND g.low<=? AND g.high>? ORDER BY 1", (access.now, access.now))
-        return tuple(kind for (kind,) in self._connection.execute(sql.text, sql.args))
+    def kinds(self, patients: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For each of these Patients (ids) the kinds of permits now in force for the requester."""
+        if self.access.unrestricted:
+            return {}
+        rules = self._remembered(self._kinds, "kinds")
+        if rules == FALSE:
+            return {}
+        which = "=?" if len(patients) == 1 else " IN (SELECT value FROM json_each(?))"
+        asked = patients[0] if len(patients) == 1 else json.dumps(patients)
+        sql = at(Sql(rules.text.replace("=:id", which), rules.args), self.access.now)
+        found: dict[str, tuple[str, ...]] = {}
+        for id_, kind in self._connection.execute(sql.text, (asked, *sql.args)):
+            found[id_] = (*found.get(id_, ()), kind)
+        return found
+
+    def _kinds(self) -> Sql:
+        if not self.grantees.named:
+            return FALSE
+        head = "SELECT DISTINCT e.id, g.kind FROM ent e CROSS JOIN grants g WHERE e.id=:id AND "
+        about = (
+            f"e.t={self._type('Patient')} AND g.pat=e.lid AND g.permit=1 AND g.purposes&{int(self.access.purpose)} AND "
+        )
+        return (
+            Sql(head + about)
+            + self.grantees.of("g", everyone=False)
+            + Sql(" AND g.low<=? AND g.high>? ORDER BY 1, 2", (NOW, NOW))
+        )
 
     def _one(self, rid: int, condition: Sql) -> object:
         if condition == FALSE:

@@ -39,11 +39,15 @@ class Driver:
     ``sorted``: they come in (sk, rid) order; otherwise they have rid only.
 
     ``by_rid``: they come in the order of rid instead, and have both.
+
+    ``postings``: where the rows are those of one list, ``tok x WHERE …``; some stand there ``twice``.
     """
 
     rows: Sql
     sorted: bool
     by_rid: bool = False
+    postings: Sql | None = None
+    twice: bool = False
 
     @property
     def of_few(self) -> bool:
@@ -206,7 +210,8 @@ class Compiler(Conditions):
     def listing(self, t: int) -> Driver:
         """Every resource of the type, newest first."""
         p = self._names.param(t, LISTING)
-        return Driver(Sql(f"SELECT {_ROW} FROM tok x WHERE x.p=? AND x.code=''", (p,)), True)
+        postings = Sql("tok x WHERE x.p=? AND x.code=''", (p,))
+        return Driver(Sql(f"SELECT {_ROW} FROM ") + postings, True, postings=postings)
 
     def _driver(self, t: int, node: Node, page: bool) -> Driver:
         match node:
@@ -214,13 +219,15 @@ class Compiler(Conditions):
                 rows = self._exact(t, node)
                 if rows is None:
                     return Driver(_NOTHING, True)
+                postings = Sql(f"{rows[0]} x WHERE ") + rows[1]
                 several = isinstance(node, tree.Token) and node.system is None
                 if several and not page:
                     # Grouping, unlike DISTINCT, keeps to the order of the index.
-                    each = Sql(f"SELECT {_ROW} FROM {rows[0]} x WHERE ") + rows[1] + " GROUP BY x.sk, x.rid"
-                    return Driver(each, True)
-                once = _ONCE if several else ""
-                return Driver(Sql(f"SELECT {_ROW} FROM {rows[0]} x WHERE ") + rows[1] + once, True)
+                    each = postings + " GROUP BY x.sk, x.rid"
+                    return Driver(Sql(f"SELECT {_ROW} FROM ") + each, True, postings=postings, twice=True)
+                if several:
+                    return Driver(Sql(f"SELECT {_ROW} FROM ") + postings + _ONCE, True)
+                return Driver(Sql(f"SELECT {_ROW} FROM ") + postings, True, postings=postings)
             case tree.Or(nodes) if nodes and len(nodes) <= SEVERAL and all(_posting(x) for x in nodes):
                 parts = [self._driver(t, x, page).rows for x in nodes]
                 return Driver(joined(" UNION ", parts) + " ORDER BY 1, 2", True)

@@ -110,6 +110,16 @@ def destroy(store: SqliteStore, patient: str, told: Told = lambda _: None, entry
     return Destroyed(len(group), len(own))
 
 
+def patients_of(store: SqliteStore, patient: str) -> list[str]:
+    """The ids of a Patient and of all that were merged with it; empty where it never was."""
+
+    def work(connection: sqlite3.Connection, tx: SqliteTransaction) -> list[str]:
+        group = destroying.persons(connection, tx.names, patient)
+        return [id_ for lid in group for (id_,) in connection.execute("SELECT id FROM ent WHERE lid=?", (lid,))]
+
+    return store.maintain(work)
+
+
 def counts(store: SqliteStore) -> list[tuple[str, str, str, int]]:
     """State, algorithm, master key and number of data keys."""
     with closing(schema.connect(store.path)) as connection:

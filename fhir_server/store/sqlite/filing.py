@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from consent.labels import class_of, custodian_of, label_source, person_of, sensitivity_of
-from fhir_server.store.protocol import Prepared
 from fhir_server.store.sqlite.schema import SEVERAL
 
 Lid = Callable[[str, str], int]
@@ -32,15 +31,17 @@ class Filing:
         self._lid = lid
         self._type = type_number
 
-    def place(self, prepared: Prepared, patient: int, before: Place | None, party: str) -> Place:
-        """The place of a new version.
+    def place(
+        self, resource: dict[str, Any], patients: Sequence[str], patient: int, before: Place | None, party: str
+    ) -> Place:
+        """The place of a new version; its references to this server are relative.
 
-        ``patient``: the lasting number where the resource is a Patient itself, else 0. ``before``: the place of the
-        version that it supersedes, whose custodian it keeps. ``party``: reference to who writes ('' unknown).
+        ``patients``: ids of those whose compartment it is in. ``patient``: the lasting number where the resource is a
+        Patient itself, else 0. ``before``: the place of the version that it supersedes, whose custodian it keeps.
+        ``party``: reference to who writes ('' unknown).
         """
-        resource = prepared.resource
         record_class, sensitivity = int(class_of(resource)), int(sensitivity_of(resource))
-        pat = patient or self._person(prepared)
+        pat = patient or self._person(resource, patients)
         source = label_source(resource)
         if source and (inherited := self.of(source)) is not None:
             pat = pat or inherited.pat
@@ -54,8 +55,7 @@ class Filing:
         row = self._connection.execute(_PLACE, (id_, self._type(type_))).fetchone() if id_ else None
         return None if row is None else Place(*row)
 
-    def _person(self, prepared: Prepared) -> int:
-        patients, resource = prepared.rows.patients, prepared.resource
+    def _person(self, resource: dict[str, Any], patients: Sequence[str]) -> int:
         if len(patients) > 1 and not any(_of_patient(resource.get(name)) for name in _SUBJECTS):
             return SEVERAL
         id_ = patients[0] if patients else person_of(resource)

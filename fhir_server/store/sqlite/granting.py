@@ -3,46 +3,59 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
-from consent.compile import GRANTING, Facts, grants_of
+from consent.compile import CONSENTS_ITSELF, GRANTING, Facts, grants_of
 from consent.grant import ALWAYS, EVERYONE
 from consent.membership import GROUPING, memberships_of
+from consent.times import birthday
+from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.schema import ALIVE
 from fhir_server.store.sqlite.sql import marks
 
 Lid = Callable[[str, str], int]
 RULING = GRANTING | GROUPING | {"Patient"}
-ADULT_YEARS = (
-    14  # under it the file of a minor is open only to those who treat, or by approval (未成年人网络保护条例 36)
-)
+# Under it the file of a minor (民法典 17) is open only to those who treat, or by approval (未成年人网络保护条例 36).
+ADULT_YEARS = 18
+_CONTRACT = ("status", "category", "subject", "participant", "period")  # what a family-doctor contract says
 _GRANT = f"INSERT INTO grants VALUES({','.join('?' * 19)})"
+
+
+class Filed(NamedTuple):
+    """Where a resource with rules stands: its number, in whose file, whose item, and whether it is its own proof.
+
+    ``custodian``: reference to who wrote it; ``trusted``: written by the server itself, or without restriction.
+    """
+
+    lid: int
+    person: int
+    custodian: str
+    trusted: bool
 
 
 class Granting:
     """Files the rules of resources; used in the writer's open transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, lid: Lid, zone: ZoneInfo) -> None:
+    def __init__(self, connection: sqlite3.Connection, lid: Lid) -> None:
         self._connection = connection
         self._lid = lid
-        self._zone = zone
 
-    def file(self, resource: dict[str, Any], lid: int, custodian: str, trusted: bool, now: int) -> None:
-        """Replace the rules and memberships of the resource ``lid`` by those of its new version.
+    def file(self, resource: dict[str, Any], filed: Filed, now: int) -> None:
+        """Replace the rules and memberships of the resource by those of its new version.
 
-        ``custodian``: reference to who wrote it; ``trusted``: not a client's own word.
+        It gives rules for the file that it is in, whatever it names.
         """
-        type_ = resource["resourceType"]
+        type_, lid = resource["resourceType"], filed.lid
         if type_ in GRANTING:
             self._forget("grants", lid)
-            facts = Facts(custodian=custodian, trusted=trusted, now=now, born=self.born, alliance=self.alliance)
+            facts = self.facts(filed.person, filed.custodian, filed.trusted, now)
             rows = []
             for n, g in enumerate(grants_of(resource, facts)):
                 grantee = 0 if g.grantee == EVERYONE else self._of(g.grantee)
                 pat, org, doc = self._lid("Patient", g.patient), self._of(g.custodian), self._of(g.document)
-                if pat <= 0 or (grantee <= 0 and g.grantee != EVERYONE):
+                if pat <= 0 or pat != filed.person or (grantee <= 0 and g.grantee != EVERYONE):
                     continue
                 numbers = (int(g.purposes), int(g.classes), int(g.sensitivity), g.low, g.high, g.data_low, g.data_high)
                 last = (g.given, g.specificity, g.depth, int(g.overriding))
@@ -50,14 +63,68 @@ class Granting:
             self._connection.executemany(_GRANT, rows)
             self._ruled(lid)
         if type_ in GROUPING:
+            before = self._since(lid)
             self._regroup(lid)
-            self._connection.executemany(
-                "INSERT INTO member VALUES(?,?,?,?,?,?)",
-                [
-                    (self._of(m.party), self._of(m.group), lid, n, m.low, m.high)
-                    for n, m in enumerate(memberships_of(resource))
-                ],
-            )
+            members = []
+            for n, m in enumerate(memberships_of(resource)):
+                party, group = self._of(m.party), self._of(m.group)
+                # What was consented to a group is for those who were in it then (PIPL 23): nobody comes in backdated.
+                low = m.low if filed.trusted else max(m.low, min(now, before.get((party, group), now)))
+                members.append((party, group, lid, n, low, m.high))
+            self._connection.executemany("INSERT INTO member VALUES(?,?,?,?,?,?)", members)
+
+    def _since(self, lid: int) -> dict[tuple[int, int], int]:
+        """Since when the resource has stated its memberships (party, group)."""
+        found = self._connection.execute(
+            "SELECT party, grantee, min(low) FROM member WHERE src=? GROUP BY 1, 2", (lid,)
+        )
+        return {(party, group): low for party, group, low in found}
+
+    def facts(self, person: int, custodian: str, trusted: bool, now: int) -> Facts:
+        """What a resource in the file of ``person``, written by ``custodian``, does not say itself."""
+        return Facts(
+            custodian=custodian,
+            trusted=trusted,
+            now=now,
+            born=self.born,
+            alliance=self.alliance,
+            guardians=lambda: self._guardians(person, now),
+        )
+
+    def _guardians(self, person: int, now: int) -> frozenset[str]:
+        """The guardians of a person now: their Patients, and the RelatedPersons that say so."""
+        found = self._connection.execute(
+            "SELECT DISTINCT e.id, s.id FROM grants g JOIN ent e ON e.lid=g.grantee JOIN ent s ON s.lid=g.src"
+            " WHERE g.pat=? AND g.kind='guardian' AND g.permit=1 AND g.low<=? AND g.high>?",
+            (person, now, now),
+        ).fetchall()
+        return frozenset(name for one, by in found for name in (f"Patient/{one}", f"RelatedPerson/{by}"))
+
+    def trust(self, lid: int, trusted: bool, resource: dict[str, Any], before: Mapping[str, Any] | None) -> bool:
+        """Note whether the new version of a resource is its own proof; it is told.
+
+        A team whose contract the server filed keeps it while a client changes nothing of it.
+        """
+        if resource["resourceType"] == "Patient":  # that it is registered somewhere needs no proof
+            return trusted
+        if not trusted and resource["resourceType"] == "CareTeam" and before is not None and self.trusted(lid):
+            trusted = all(resource.get(name) == before.get(name) for name in _CONTRACT)
+        run = self._connection.execute
+        if trusted:
+            run("INSERT OR IGNORE INTO trusted VALUES(?)", (lid,))
+        else:
+            run("DELETE FROM trusted WHERE lid=?", (lid,))
+        return trusted
+
+    def trusted(self, lid: int) -> bool:
+        """Whether the present version of a resource is its own proof."""
+        return self._connection.execute("SELECT 1 FROM trusted WHERE lid=?", (lid,)).fetchone() is not None
+
+    def adolescent(self, person: int, now: int) -> bool:
+        """Whether a person of this number is 14 to 17 years old at ``now`` (µs): decides about the own file."""
+        row = self._connection.execute("SELECT born FROM person WHERE pat=?", (person,)).fetchone()
+        born = None if row is None else _last_day(row[0])
+        return born is not None and birthday(born, CONSENTS_ITSELF) <= now < birthday(born, ADULT_YEARS)
 
     def drop(self, type_: str, lid: int) -> None:
         """The resource is deleted: its rules end."""
@@ -90,12 +157,18 @@ class Granting:
         found = self._connection.execute("SELECT 1 FROM member WHERE grantee=? LIMIT 1", (self._of(reference),))
         return found.fetchone() is not None
 
-    def guarding(self, patient: int) -> list[int]:
-        """The resources (lids) whose rules depend on the date of birth of this person."""
-        found = self._connection.execute(
-            "SELECT DISTINCT src FROM grants WHERE pat=? AND kind='guardian'", (patient,)
-        ).fetchall()
-        return [src for (src,) in found]
+    def resting_on(self, patient: int, type_: str, names: Names) -> list[int]:
+        """The resources (lids) whose rules depend on the person's date of birth (``type_`` Patient) or guardians."""
+        found: list[int] = []
+        for one in ("RelatedPerson", "Consent") if type_ == "Patient" else ("Consent",):
+            p = names.param(names.type(one), "patient")
+            rows = self._connection.execute(
+                "SELECT r.lid FROM ref x CROSS JOIN res r ON r.rid=x.rid"
+                f" WHERE x.p=? AND x.key=? AND r.till={ALIVE} AND r.body IS NOT NULL",
+                (p, patient),
+            )
+            found += [lid for (lid,) in rows]
+        return found
 
     def wards(self, guardians: tuple[int, ...], now: int) -> frozenset[int]:
         """The persons (lids) whose guardian is one of these now."""
@@ -111,9 +184,7 @@ class Granting:
         day = _last_day(born)
         if day is None:
             return ALWAYS
-        leap = (day.month, day.day) == (2, 29)
-        turned = date(day.year + ADULT_YEARS, 3, 1) if leap else day.replace(year=day.year + ADULT_YEARS)
-        return int(datetime(turned.year, turned.month, turned.day, tzinfo=self._zone).timestamp()) * 1_000_000
+        return birthday(day, ADULT_YEARS)
 
     def _regroup(self, lid: int) -> None:
         self._forget("member", lid)

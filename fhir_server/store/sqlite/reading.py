@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from consent import Access
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Stored
-from fhir_server.store.sqlite.access import Gate
+from fhir_server.store.sqlite.access import NOW, STANDING, Gate, Kept, check_access
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.explaining import Explaining
 from fhir_server.store.sqlite.names import Names
@@ -17,27 +18,61 @@ from fhir_server.store.sqlite.schema import ALIVE
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction
 
 MakeGate = Callable[[Access, str], Gate]
+_MOST_READY = 2000
+
+
+class _Ready(NamedTuple):
+    """The whole statement of a plain read for one requester, and when (µs) it holds."""
+
+    sql: str
+    args: tuple[object, ...]
+    since: int
+    until: int
 
 
 class Reading:
-    """Reads on one connection; used by one thread at a time. ``gate`` says what an Access lets through."""
+    """Reads on one connection; used by one thread at a time. ``gate`` says what an Access lets through.
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, bodies: Bodies, gate: MakeGate) -> None:
+    ``kept``: what the gates remember.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, bodies: Bodies, gate: MakeGate, kept: Kept
+    ) -> None:
         self.connection = connection
         self._names = names
         self._versions = Versions(connection, names, bodies)
         self._gate = gate
+        self._kept = kept
+        self._ready: dict[int, _Ready] = {}
 
     def read(self, type_: str, id_: str, access: Access) -> Stored | None:
         """The current version (body None when deleted), or None."""
-        return self._one(CURRENT, (id_, self._names.type(type_)), access)
+        check_access(access)
+        t = self._names.type(type_)
+        ready = self._ready.get(access.fingerprint)
+        if ready is not None and ready.since <= access.now < ready.until:
+            now = access.now
+            args = [now if arg is NOW else arg for arg in ready.args]
+            row = self.connection.execute(ready.sql, (id_, t, *args)).fetchone()
+            if row is not None:
+                return self._versions.of(row)
+        return self._one(CURRENT, (id_, t), access, remember=True)
 
     def vread(self, type_: str, id_: str, version: int, access: Access) -> Stored | None:
         """That version, or None."""
         return self._one(VERSION, (id_, self._names.type(type_), version), access)
 
-    def _one(self, sql: str, args: tuple[object, ...], access: Access) -> Stored | None:
-        condition = self._gate(access, "r").condition
+    def _one(self, sql: str, args: tuple[object, ...], access: Access, remember: bool = False) -> Stored | None:
+        gate = self._gate(access, "r")
+        condition = gate.condition
+        if remember and condition not in (TRUE, FALSE) and gate.lasting:
+            # The statement itself looks whether what it rests on still stands; where it does not, it finds nothing.
+            if len(self._ready) >= _MOST_READY:
+                self._ready.clear()
+            text = f"{CURRENT} AND ({STANDING})=? AND {gate.template.text}"
+            args_then = (self._kept.standing, *gate.template.args)
+            self._ready[access.fingerprint] = _Ready(text, args_then, access.now, gate.until)
         if condition != TRUE:
             sql, args = f"{sql} AND {condition.text}", (*args, *condition.args)
         row = self.connection.execute(sql, args).fetchone()
@@ -101,9 +136,9 @@ class Reading:
         """Explanations of what access decides, on this connection."""
         return Explaining(self.connection, self._names, self._gate, self._versions.reference)
 
-    def granted(self, access: Access, patient: str) -> tuple[str, ...]:
-        """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
-        return self._gate(access, "r").kinds(patient)
+    def granted(self, access: Access, patients: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For each of these Patients (ids) the kinds of rules by which ``access`` sees anything of the file."""
+        return self._gate(access, "r").kinds(patients)
 
     def wards(self, guardian: str, now: int) -> list[str]:
         """The ids of the Patients whose guardian this Patient (id) is at ``now`` (µs)."""

@@ -4,7 +4,7 @@ A resource version is a row of ``res`` whose ``rid`` is also the store-wide sequ
 index rows ("postings") carry that rid; they stay when the version is superseded (``till`` is the
 rid that superseded it, and ``dead`` lists it) and are purged later, so that a search at a past
 sequence S sees exactly what was there: ``rid <= S`` and ``till > S``. ``lid`` is the lasting number
-of a type/id, given also to resources that are only referred to.
+of a type/id, given also to resources that are only referred to (``numbers``).
 
 Postings of tokens and references carry ``sk``, minus the clinical date in milliseconds: the newest
 first is their order, and the first page of a long list ends after as many rows as it shows.
@@ -16,9 +16,10 @@ Whose file a version is in (``pat``: a Patient's lid, 0 nobody's, SEVERAL more t
 custodian (``org``: the lid of an Organization, or of the Patient who wrote it), its record class and its
 sensitivities are columns of ``res``; ``grants`` are the rules about people's files, compiled from the resources
 that give access (``src``), ``member`` the alliances and care teams that a party belongs to, ``person`` what access
-needs to know of a person; ``ruled`` tells whose rules changed, in order. ``follows`` says which resources
-(``lid``) are as protected as another (``src``): the text of a document, the provenance of a report. ``alias``
-leads from a merged Patient to the one that is kept.
+needs to know of a person; ``ruled`` tells whose rules changed, in order; ``trusted`` which resources were written by
+the server itself or without restriction. ``follows`` says which resources (``lid``) are as protected as another
+(``src``): the text of a document, the provenance of a report. ``alias`` leads from a merged Patient to the one that is
+kept.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pathlib import Path
 from fhir_server.store.sqlite import keys
 from fhir_server.store.sqlite.keys import RecordsConnection, Vault
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ELEMENTS = 4096
 ALIVE = 2**62  # ``till`` of a current version
 UNDATED = 2**62  # ``sk`` of a resource without clinical date: last when newest come first
@@ -66,6 +67,7 @@ CREATE TABLE member(party INTEGER, grantee INTEGER, src INTEGER, n INTEGER, low 
 CREATE INDEX member_src ON member(src);
 CREATE INDEX member_grantee ON member(grantee);
 CREATE TABLE person(pat INTEGER PRIMARY KEY, born TEXT, adult INTEGER);
+CREATE TABLE trusted(lid INTEGER PRIMARY KEY);
 CREATE TABLE follows(src INTEGER, lid INTEGER, PRIMARY KEY(src, lid)) WITHOUT ROWID;
 CREATE INDEX follows_lid ON follows(lid);
 CREATE TABLE alias(lid INTEGER PRIMARY KEY, target INTEGER NOT NULL);

@@ -24,6 +24,7 @@ from fhir_server.store.sqlite.cursor import Cursor
 from fhir_server.store.sqlite.includes import Including
 from fhir_server.store.sqlite.keys import vault_of
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.openness import Open
 from fhir_server.store.sqlite.ordering import NATURAL, NEWEST, OLDEST, Ordering, ordering
 from fhir_server.store.sqlite.rows import BY_RID, COLUMNS, Versions, find_lid, last_rid
 from fhir_server.store.sqlite.schema import ALIVE, ELEMENTS
@@ -48,7 +49,7 @@ class Search:
 
     ``primary_date(type)`` names the date parameter whose value is the sort column,
     ``patient_keys(type)`` the references that make a resource a patient's. ``include_max``:
-    most included resources of one page; a link continues.
+    most included resources of one page; a link continues. ``opened``: what the process knows of whole populations.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Search:
         primary_date: PrimaryDate,
         patient_keys: Callable[[str], tuple[str, ...]],
         include_max: int = 1000,
+        opened: Open | None = None,
     ) -> None:
         self.connection = connection
         self.names = names
@@ -68,12 +70,12 @@ class Search:
         self._patient_keys = patient_keys
         self._sizes: Sizes = {}
         self._text_key = vault_of(connection).text_key
-        self._kept = Kept(connection)
+        self.kept = Kept(connection, opened or Open())
         connection.create_function("distance_km", 4, distance_km, deterministic=True)
 
     def gate(self, access: Access, letter: str) -> Gate:
         """What ``access`` lets through for a letter of its scopes."""
-        return Gate(self.connection, self.names, access, letter, self._constraint, self._kept)
+        return Gate(self.connection, self.names, access, letter, self._constraint, self.kept)
 
     def _constraint(self, type_: str, condition: object) -> Sql:
         """The search constraint of a scope as a condition on ``r``; it looks at nothing but the row itself."""
@@ -248,12 +250,18 @@ class Search:
                 conditions.append(Sql("NOT EXISTS(SELECT 1 FROM dead z WHERE z.rid=d.rid AND z.till<=?)", (snapshot,)))
             # Of one person's rows each may be asked about; of a population's what is known of everybody is used.
             known = () if driver.of_few else usual_classes(type_)
-            seen = gate.posting("d", t, known) if driver.sorted else gate.condition
-            conditions.append(seen)
-            if conjunction(conditions) == FALSE:
+            rows, joined = driver.rows, "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"
+            if driver.postings is not None:
+                # What may not be seen is left out where it stands: the rest need not be told apart.
+                each = "DISTINCT x.sk, x.rid" if driver.twice else "x.sk, x.rid"
+                seen = gate.posting("x", t, known)
+                rows = Sql(f"SELECT {each} FROM ") + driver.postings + " AND " + seen
+            else:
+                seen = gate.posting("d", t, known) if driver.sorted else gate.condition
+                conditions.append(seen)
+            if FALSE in (seen, conjunction(conditions)):
                 continue
-            joined = "" if driver.sorted else " CROSS JOIN res r ON r.rid=d.rid"
-            sql = Sql("SELECT count(*) FROM (") + driver.rows + f") d{joined} WHERE " + conjunction(conditions)
+            sql = Sql("SELECT count(*) FROM (") + rows + f") d{joined} WHERE " + conjunction(conditions)
             total += self.connection.execute(sql.text, sql.args).fetchone()[0]
         return total
 

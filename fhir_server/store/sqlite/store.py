@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,8 @@ from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
 from fhir_server.store.sqlite.explaining import Explaining
 from fhir_server.store.sqlite.keys import Vault
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.numbers import COUNTERS
+from fhir_server.store.sqlite.openness import Open
 from fhir_server.store.sqlite.pool import OutOfTime, ReaderPool, limited, settle
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.searching import Search
@@ -100,6 +102,7 @@ class SqliteStore:
         self._include_max = include_max
         self._witness = witness
         self._rebuilding = False
+        self._opened = Open()
         self._local = threading.local()
         self._open_readers: list[_Reader] = []
         self.vault = Vault(master or MasterKey.open(folder))
@@ -132,7 +135,7 @@ class SqliteStore:
         connection.execute("BEGIN IMMEDIATE")
         install_dictionary(connection)
         for name, value in (
-            ("lid", 0),
+            *COUNTERS,
             ("horizon", 0),
             ("text", 0),
             ("registry", 0),
@@ -149,11 +152,17 @@ class SqliteStore:
         connection = schema.connect(self.path, vault=self.vault)
         names, bodies = Names(connection), Bodies(connection)
         search = Search(
-            connection, names, bodies, natural_date(self.extractor), self.extractor.patient_keys, self._include_max
+            connection,
+            names,
+            bodies,
+            natural_date(self.extractor),
+            self.extractor.patient_keys,
+            self._include_max,
+            self._opened,
         )
         keys = {type: self.extractor.indexed(type)["url"].sources[0].key for type in definitions.TYPES}
         stored = definitions.Definitions(connection, names, bodies, keys)
-        return _Reader(Reading(connection, names, bodies, search.gate), search, stored)
+        return _Reader(Reading(connection, names, bodies, search.gate, search.kept), search, stored)
 
     def _reader(self) -> _Reader:
         """This thread's own reader."""
@@ -299,9 +308,9 @@ class SqliteStore:
         """Drop the audit entries up to ``upto``: they are in the chain. Not from an event loop."""
         self.write_now(lambda _: self._writing.execute("DELETE FROM outbox WHERE seq<=?", (upto,)), _OUTBOX)
 
-    def granted(self, access: Access, patient: str) -> tuple[str, ...]:
-        """The kinds of rules by which ``access`` sees anything of this Patient's (id) file."""
-        return self._reader().reading.granted(access, patient)
+    def granted(self, access: Access, patients: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For each of these Patients (ids) the kinds of rules by which ``access`` sees anything of the file."""
+        return self._reader().reading.granted(access, patients)
 
     def wards(self, guardian: str) -> list[str]:
         """The ids of the Patients whose guardian this Patient (id) is at present; for sign-in."""

@@ -8,35 +8,32 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from consent import Access
-from consent.compile import GRANTING
 from consent.labels import label_source
-from consent.vocabulary import RecordClass
-from consent.writing import refused
-from fhir_server.errors import Conflict, Forbidden, NotFound, Unprocessable
+from consent.writing import Before, guardian_of
+from fhir_server.errors import Conflict, Forbidden, NotFound
 from fhir_server.search.extract import Extractor
 from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
 from fhir_server.store.sqlite import definitions, merging, postings, registry
-from fhir_server.store.sqlite.access import BRANCHES, Gate, at
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.filing import Filing, Place
-from fhir_server.store.sqlite.granting import RULING, Granting
+from fhir_server.store.sqlite.granting import RULING, Filed, Granting
 from fhir_server.store.sqlite.instant import InstantFormat
+from fhir_server.store.sqlite.judge import LETTING, Judge, MakeGate
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.numbers import Numbers
 from fhir_server.store.sqlite.rows import COLUMNS, CURRENT, METHOD_NUMBER, Versions, kept
 from fhir_server.store.sqlite.schema import ALIVE, UNDATED
-from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, disjunction
+from fhir_server.store.sqlite.sql import Sql
 from profiles.lossless import parse
 
 _INSERT_VERSION = "INSERT INTO res VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _MOST_LIDS = 200_000
-_LETTING = GRANTING - {"Patient"}  # what lets others into a file
-Mark = tuple[int, int, frozenset[str], int]
+Mark = tuple[int, tuple[int, int], frozenset[str], int]
 Find = Callable[[str, Query, int, Access], Sequence[Stored]]
-MakeGate = Callable[[Access, str], Gate]
 
 
 class SqliteTransaction:
@@ -60,15 +57,15 @@ class SqliteTransaction:
         self._bodies = bodies
         self._instant = InstantFormat(zone)
         self._find = find
-        self._gate = gate
         self._extractor = extractor
         self._versions_of = Versions(connection, names, bodies)
-        self._granting = Granting(connection, self.lid_of, zone)
+        self._granting = Granting(connection, self.lid_of)
         self._filing = Filing(connection, self.lid_of, names.type)
+        self._judge = Judge(connection, gate, self._granting)
         self.names = names
         self.pending = postings.empty()
+        self._numbers = Numbers(connection)
         self._lids: dict[tuple[str, str], int] = {}
-        self._new_lids = False
         self._parameters: set[str] = set()
         self._defined = False  # whether something was written that terminology is made of
         self._versions: list[tuple[Any, ...]] = []
@@ -77,7 +74,7 @@ class SqliteTransaction:
         self.bodies = bodies
         self.access = Access("no write function is running")
         self.written: list[Stored] = []
-        self.rid = self.lid = self.time = 0
+        self.rid = self.time = 0
 
     # -- the writer's side ----------------------------------------------------------------------
 
@@ -86,7 +83,7 @@ class SqliteTransaction:
         row = self._connection.execute("SELECT rid, time FROM res ORDER BY rid DESC LIMIT 1").fetchone()
         self.rid, last = row or (0, 0)
         self.time = max(now - now % 1000, last)
-        self.lid = self._connection.execute("SELECT value FROM state WHERE name='lid'").fetchone()[0]
+        self._numbers.begin()
         registry.refresh(self._connection, self._extractor)
         merges = self._connection.execute("SELECT value FROM state WHERE name='standing'").fetchone()[0]
         if merges != self._merges:  # another process led numbers elsewhere
@@ -97,7 +94,7 @@ class SqliteTransaction:
 
     def mark(self) -> Mark:
         """Where the numbers stand, for ``undo``."""
-        return self.rid, self.lid, frozenset(self._parameters), len(self.written)
+        return self.rid, self._numbers.mark(), frozenset(self._parameters), len(self.written)
 
     def flush(self) -> None:
         """File the gathered versions and index rows."""
@@ -112,7 +109,8 @@ class SqliteTransaction:
 
     def undo(self, mark: Mark) -> None:
         """Forget everything since ``mark`` (the savepoint is rolled back already)."""
-        self.rid, self.lid, parameters, written = mark
+        self.rid, numbers, parameters, written = mark
+        fresh = self._numbers.undo(numbers)
         del self.written[written:]
         self._versions.clear()
         self._heads.clear()
@@ -121,7 +119,7 @@ class SqliteTransaction:
             entries.clear()
         self.names.forget()
         self._bodies.keys.undo()
-        if self._new_lids:
+        if fresh:
             self._lids.clear()
 
     def index(self, rows: Rows, t: int, rid: int, whose: postings.Whose) -> None:
@@ -137,8 +135,7 @@ class SqliteTransaction:
 
     def end(self) -> None:
         """Everything is filed; write the counters (before COMMIT)."""
-        if self._new_lids:
-            self._connection.execute("UPDATE state SET value=? WHERE name='lid'", (self.lid,))
+        self._numbers.end()
         if self._parameters:
             registry.queue(self._connection, sorted(self._parameters), self.rid, self.time)
             self._parameters.clear()
@@ -152,10 +149,9 @@ class SqliteTransaction:
         if committed:
             self.names.settle()
         else:
-            self.undo((0, 0, frozenset(), 0))
+            self.undo((0, (0, 0), frozenset(), 0))
             self.names.reset()
             self._lids.clear()
-        self._new_lids = False
         self.written.clear()
         if len(self._lids) > _MOST_LIDS:
             self._lids.clear()
@@ -180,14 +176,15 @@ class SqliteTransaction:
         t = self.names.type(prepared.type)
         restricted = not self.access.unrestricted
         replaced = self._may_replace(prepared, t) if restricted else None
+        resource = self._extractor.relative(prepared.resource, prepared.template)
         lid, version, before = self._next(prepared.type, t, prepared.id)
         rid = self.rid
         stale = prepared.generation != self._extractor.generation  # custom parameters came or went meanwhile
         rows = self._extractor.rows(prepared.resource) if stale else prepared.rows
         patient = kept(self._connection, lid) if prepared.type == "Patient" else 0
-        if label_source(prepared.resource) or ("encounter" in prepared.resource and not self.access.party):
+        if label_source(resource) or ("encounter" in resource and not self.access.party):
             self._flush_versions()  # what it takes its labels or its custodian from may be of this very write
-        place = self._filing.place(prepared, patient, before, self.access.party)
+        place = self._filing.place(resource, rows.patients, patient, before, self.access.party)
         whose = (place.pat, place.org, postings.label(place.record_class, place.sensitivity))
         postings.tables(rows, t, rid, whose, self.names, self.lid_of, self.pending)
         text = stamp(prepared.template, version, self._text)
@@ -197,9 +194,13 @@ class SqliteTransaction:
         if before is not None:
             self._relabel(lid, before, place)
         if restricted:
-            self._may_file(prepared, place, before, replaced)
-        self._grant(prepared.resource, lid, place)
-        self._follow(prepared.resource, lid, place)
+            if not self.access.plainly("c" if before is None else "u", prepared.type):
+                self.flush()
+            elif prepared.type in LETTING:
+                self._flush_versions()
+            self._judge.may_file(self.access, self.rid, resource, place, before, replaced)
+        self._grant(resource, lid, place, replaced)
+        self._follow(resource, lid, place)
         return self._wrote(prepared.type, prepared.id, version, method, text, place)
 
     def delete(self, type: str, id: str) -> Stored | None:
@@ -213,8 +214,8 @@ class SqliteTransaction:
         ).fetchone()
         if row is None or row[1] or not self._visible(row[0], "d"):
             return None
-        self._own(row[0], "d", type)
-        self._refuse(self._resource(row[0]), None)
+        self._judge.own(self.access, row[0], "d", type)
+        self._judge.may_delete(self.access, self._resource(row[0]))
         lid, version, place = self._next(type, t, id)
         assert place is not None
         self._insert((self.rid, lid, t, version, UNDATED, 0, "DELETE"), place, id, None)
@@ -260,17 +261,10 @@ class SqliteTransaction:
 
     def _visible(self, rid: int, letter: str) -> bool:
         """Whether the requester may see this version."""
-        return self.access.unrestricted or self._holds(rid, self._gate(self.access, letter).condition)
+        return self._judge.visible(self.access, rid, letter)
 
-    def _holds(self, rid: int, condition: Sql) -> bool:
-        if condition in (TRUE, FALSE):
-            return condition == TRUE
-        condition = at(condition, self.access.now)
-        sql = f"SELECT 1 FROM res r WHERE r.rid=? AND {condition.text}"
-        return self._connection.execute(sql, (rid, *condition.args)).fetchone() is not None
-
-    def _may_replace(self, prepared: Prepared, t: int) -> dict[str, Any] | None:
-        """The resource that is written over. Refuses what is not one's own; what may not be seen looks absent."""
+    def _may_replace(self, prepared: Prepared, t: int) -> Before | None:
+        """What is written over; None where it is new. Refuses what is not one's own."""
         letter = "c" if prepared.fresh else "u"
         if not self.access.allows(letter, prepared.type):
             raise Forbidden(f"No scope of this token gives '{letter}' on {prepared.type}")
@@ -278,81 +272,17 @@ class SqliteTransaction:
             return None
         self._flush_versions()
         row = self._connection.execute("SELECT cur FROM ent WHERE id=? AND t=?", (prepared.id, t)).fetchone()
-        if row is None or row[0] == 0:
-            # The id of something new is given here: whether one is taken must not be learnt by trying.
+        # The id of something new is given here: whether one is taken must not be learnt by trying.
+        if row is None or row[0] == 0 or not self._visible(row[0], "u"):
             raise NotFound(f"There is no {prepared.type}/{prepared.id}")
-        if not self._visible(row[0], "u"):
-            raise NotFound(f"There is no {prepared.type}/{prepared.id}")
-        self._own(row[0], "u", prepared.type)
-        return self._resource(row[0])
+        self._judge.own(self.access, row[0], "u", prepared.type)
+        return Before(self._resource(row[0]))
 
     def _resource(self, rid: int) -> dict[str, Any] | None:
-        """The resource of a version; None for a deletion."""
+        """The resource of a version, with plain references to this server; None for a deletion."""
         row = self._connection.execute(f"SELECT {COLUMNS} FROM res r WHERE r.rid=?", (rid,)).fetchone()
         body = self._versions_of.of(row).body
-        return None if body is None else parse(body)
-
-    def _refuse(self, resource: dict[str, Any] | None, before: dict[str, Any] | None) -> None:
-        """Refuse what the resources themselves forbid: kinds that only the server writes, powers that others give."""
-        objection = None if self.access.unrestricted or resource is None else refused(self.access, resource, before)
-        if objection is not None:
-            raise Forbidden(objection)
-
-    def _own(self, rid: int, letter: str, type_: str) -> None:
-        """Refuse where the (visible) version is not the requester's own."""
-        access = self.access
-        if access.unrestricted:
-            return
-        gate = self._gate(access, letter)
-        grounds = [gate.own()]
-        if access.administers:
-            grounds.append(gate.branch("shared"))
-        if type_ in access.amends:
-            grounds += [gate.branch("self"), gate.granted()]
-        if not self._holds(rid, disjunction(grounds)):
-            raise Forbidden(f"This {type_} was not written by you: only its custodian changes it")
-
-    def _may_file(
-        self, prepared: Prepared, place: Place, before: Place | None, replaced: dict[str, Any] | None
-    ) -> None:
-        """Refuse a new version that the requester may not write where it would stand; ``replaced`` is written over."""
-        access = self.access
-        if before is not None and before.pat not in (0, place.pat):
-            raise Unprocessable(f"This {prepared.type} cannot be moved to another person", f"{prepared.type}")
-        letter = "c" if before is None else "u"
-        if place.record_class == RecordClass.SHARED:
-            if not access.administers:
-                raise Forbidden(f"{prepared.type} is kept by the administrators of the alliance")
-        elif access.party.startswith("Patient/"):
-            self._may_write_in_file(prepared.type, place.pat)
-        elif not access.party:
-            raise Forbidden("Nobody is named in whose name this is written")
-        elif not access.minors or not place.record_class & access.own:
-            raise Forbidden("Your role does not write this into the files of residents")
-        elif prepared.type in _LETTING and place.pat > 0 and not self._knows(place.pat):
-            # Who may write what gives access could otherwise let itself into any file by naming it.
-            raise Forbidden(f"You write {prepared.type} only about persons whom your institution knows")
-        if not access.plainly(letter, prepared.type):
-            self.flush()
-            if not self._holds(self.rid, self._gate(access, letter).scope()):
-                raise Forbidden(f"The token's scopes do not reach this {prepared.type}")
-        self._refuse(prepared.resource, replaced)
-
-    def _knows(self, pat: int) -> bool:
-        """Whether the requester may see who this person is: registered there, by a consent, request, or code."""
-        gate = self._gate(self.access, "r")
-        opened = disjunction([*(gate.branch(name) for name in BRANCHES), gate.granted()])
-        row = self._connection.execute(f"SELECT rid FROM res WHERE lid=? AND till={ALIVE}", (pat,)).fetchone()
-        return row is not None and self._holds(row[0], opened)
-
-    def _may_write_in_file(self, type_: str, pat: int) -> None:
-        """A resident writes some types in the own file and in those of wards."""
-        if type_ not in self.access.amends:
-            raise Forbidden(f"Residents do not write {type_} themselves")
-        gate = self._gate(self.access, "c")
-        own = pat == gate.lid(f"Patient/{self.access.person}")
-        if not own and pat not in self._granting.wards(gate.grantees.named, self.access.now):
-            raise Forbidden(f"This {type_} is not about you or somebody in your care")
+        return None if body is None else self._extractor.relative(parse(body), body)
 
     # -- parts of a write -------------------------------------------------------------------------
 
@@ -401,7 +331,7 @@ class SqliteTransaction:
         for rid in rids:
             postings.file_rows(self._connection, file_rows_of(self._connection, rid, *filed))
 
-    def _grant(self, resource: dict[str, Any], lid: int, place: Place) -> None:
+    def _grant(self, resource: dict[str, Any], lid: int, place: Place, replaced: Before | None) -> None:
         """File the rules that the resource gives."""
         type_ = resource["resourceType"]
         if type_ not in RULING:
@@ -410,9 +340,12 @@ class SqliteTransaction:
         self._flush_versions()
         party = access.party if place.org and place.org == self._lid_of_reference(access.party) else ""
         custodian = party or self._versions_of.reference(place.org)
-        if type_ == "Patient" and self._granting.person(resource, lid):
-            self._refile(self._granting.guarding(place.pat))
-        self._granting.file(resource, lid, custodian, access.unrestricted, self.time)
+        trusted = self._granting.trust(lid, access.unrestricted, resource, replaced.resource if replaced else None)
+        known_anew = type_ == "Patient" and self._granting.person(resource, lid)
+        self._granting.file(resource, Filed(lid, place.pat, custodian, trusted), self.time)
+        if known_anew or (type_ == "RelatedPerson" and guardian_of(resource) is not None):
+            self.flush()
+            self._refile(self._granting.resting_on(place.pat, type_, self.names))
 
     def _refile(self, lids: list[int]) -> None:
         """Make the rules of these resources anew: something that they depend on has changed."""
@@ -422,7 +355,10 @@ class SqliteTransaction:
             ).fetchone()
             if row is not None:
                 stored = self._versions_of.of(row)
-                self._granting.file(parse(stored.body or b""), lid, stored.custodian, True, self.time)
+                body = stored.body or b""
+                resource = self._extractor.relative(parse(body), body)
+                filed = Filed(lid, row[7], stored.custodian, self._granting.trusted(lid))
+                self._granting.file(resource, filed, self.time)
 
     def _lid_of_reference(self, reference: str) -> int:
         type_, _, id_ = reference.partition("/")
@@ -445,11 +381,11 @@ class SqliteTransaction:
         elif type_ in definitions.TYPES:
             self._defined = True
         # Most are new: one statement both looks and enters.
-        if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, self.lid + 1, self.rid)).rowcount:
-            self.lid += 1
-            self._new_lids = True
-            self._lids[type_, id_] = self.lid
-            return self.lid, 1, None
+        lid = self._numbers.next(type_)
+        if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, lid, self.rid)).rowcount:
+            self._numbers.take(type_)
+            self._lids[type_, id_] = lid
+            return lid, 1, None
         lid, current = run("SELECT lid, cur FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
         if (t, id_) in self._heads:  # written a moment ago by the same write function
             self._flush_versions()
@@ -471,10 +407,8 @@ class SqliteTransaction:
             t = self.names.type(type_)
             row = self._connection.execute("SELECT lid FROM ent WHERE id=? AND t=?", (id_, t)).fetchone()
             if row is None:
-                self.lid += 1
-                self._new_lids = True
-                self._connection.execute("INSERT INTO ent VALUES(?,?,?,0)", (id_, t, self.lid))
-                lid = self.lid
+                lid = self._numbers.take(type_)
+                self._connection.execute("INSERT INTO ent VALUES(?,?,?,0)", (id_, t, lid))
             else:
                 lid = kept(self._connection, row[0]) if type_ == "Patient" else row[0]
             self._lids[type_, id_] = lid
