@@ -26,6 +26,7 @@ from fhir_server.secrets import MasterKey
 from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
+from fhir_server.terminology import SearchedCodes, ServedTerminology
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -57,18 +58,21 @@ def open_context(settings: Settings, access: Access, master: MasterKey | None = 
 def _context(settings: Settings, access: Access, master: MasterKey, witness: Callable[[], Witness | None]) -> Context:
     definitions = load()
     extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
+    store = SqliteStore.open(
+        settings.data,
+        extractor,
+        zone=settings.zone,
+        clock=wall_clock,
+        search_seconds=settings.search_seconds,
+        keep_seconds=settings.page_seconds,
+        include_max=settings.include_max,
+        witness=witness,
+        master=master,
+    )
+    terminology = ServedTerminology(store, settings.data)
+    extractor.codes = SearchedCodes(terminology)
     return Context(
-        store=SqliteStore.open(
-            settings.data,
-            extractor,
-            zone=settings.zone,
-            clock=wall_clock,
-            search_seconds=settings.search_seconds,
-            keep_seconds=settings.page_seconds,
-            include_max=settings.include_max,
-            witness=witness,
-            master=master,
-        ),
+        store=store,
         definitions=definitions,
         extractor=extractor,
         validator=Validator(definitions),
@@ -77,6 +81,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         access=access,
         clock=wall_clock,
         new_id=new_id,
+        terminology=terminology,
     )
 
 

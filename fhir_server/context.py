@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fhir_server.http.routes import Routes
     from fhir_server.search.extract import Extractor
     from profiles.definitions import Definitions
+    from terminology.registry import Terminology
 
 
 class Checker(Protocol):
@@ -25,12 +26,19 @@ class Checker(Protocol):
         ...
 
 
+def base_only() -> Terminology:
+    """The terminology of R4 alone."""
+    from fhir_server.terminology import base_terminology
+
+    return base_terminology()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The effects and tables of one request.
 
     ``access`` says on whose behalf it runs, ``requester`` who that is (None: nobody asked by HTTP, or the
-    development mode). ``clock`` gives microseconds since 1970 UTC,
+    development mode). ``terminology`` gives what is known of codes now. ``clock`` gives microseconds since 1970 UTC,
     ``new_id`` a fresh logical id. ``routes`` is the table of what is registered.
     """
 
@@ -44,6 +52,7 @@ class Context:
     clock: Callable[[], int]
     new_id: Callable[[], str]
     requester: Requester | None = None
+    terminology: Callable[[], Terminology] = base_only
 
     def on_behalf(self, access: Access, requester: Requester, validator: Checker) -> Context:
         """The same for one request (``replace`` takes twice as long)."""

@@ -126,3 +126,22 @@ def _registry() -> Any:
     from ucumvert import PintUcumRegistry
 
     return PintUcumRegistry()
+
+
+@lru_cache(maxsize=4096)
+def readable(code: str) -> bool:
+    """Whether the code follows UCUM's grammar with known units, linear or not."""
+    if len(code) > 100 or not code.isascii():
+        return False
+    try:
+        _parser().parse(code)
+    except Exception:  # as above
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Any:
+    from ucumvert import get_ucum_parser
+
+    return get_ucum_parser()

@@ -15,6 +15,7 @@ from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import FHIR_JSON, FHIR_XML, JSON_PATCH, MERGE_PATCH
 from fhir_server.http.routes import Operation, Routes
 from fhir_server.http.summary import wanted_part
+from fhir_server.interactions.terminology_capabilities import terminology_capabilities
 from fhir_server.search.context import UnknownParameter
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import Indexed
@@ -54,14 +55,15 @@ _RESULT_PARAMETERS = (
 async def capabilities(request: Request, context: Context) -> Response:
     """``GET [base]/metadata``: the statement, 304 where the client has it.
 
-    ``mode=terminology`` raises NotSupported, an unknown mode BadRequest.
+    ``mode=terminology`` gives the TerminologyCapabilities; an unknown mode raises BadRequest.
     """
     mode = request.param("mode") or "full"
     if mode not in _MODES:
         raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
     if mode == "terminology":
-        raise NotSupported("This server has no terminology service yet, so no TerminologyCapabilities", "http.mode")
-    body = _text(context, request.base_url)
+        body = encode(terminology_capabilities(context, request.base_url, RELEASED))
+    else:
+        body = _text(context, request.base_url)
     part = wanted_part([pair for pair in request.query if pair[0] != "mode"], context.definitions)
     if part is not None:
         body = part(body)
@@ -243,7 +245,8 @@ class _Offered:
 
     def __call__(self, param: Indexed) -> tuple[str, ...]:
         """The modifiers of ``param``; parameters of all resources (``_id`` …) have their own."""
-        key = param.code if param.code[0] == "_" else f"{param.kind} {'Identifier' in param.types}"
+        coded = not param.types or not param.types.isdisjoint(token.CODED)
+        key = param.code if param.code[0] == "_" else f"{param.kind} {'Identifier' in param.types} {coded}"
         found = self._known.get(key)
         if found is None:
             wanted = MODIFIERS[param.kind]

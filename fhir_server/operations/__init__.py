@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from fhir_server.http.exchange import Handler
 from fhir_server.http.routes import Operation
+from fhir_server.operations.batch_validate_code import batch_validate_code
 from fhir_server.operations.consent_status import consent_status
 from fhir_server.operations.decide import decide
 from fhir_server.operations.everything import encounter_everything, patient_everything
+from fhir_server.operations.expand import expand
 from fhir_server.operations.explain_access import explain_access
 from fhir_server.operations.ihe_pix import ihe_pix
+from fhir_server.operations.lookup import lookup
 from fhir_server.operations.match import match
 from fhir_server.operations.merge import merge, unmerge_operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import reindex
+from fhir_server.operations.subsumes import subsumes
+from fhir_server.operations.translate import translate
 from fhir_server.operations.validate import validate
+from fhir_server.operations.validate_code_system import validate_code_system
+from fhir_server.operations.validate_value_set import validate_value_set
 
 _DEFINITION = "http://hl7.org/fhir/OperationDefinition/"
 _PATIENT = frozenset({"Patient"})
+
+
+def _terminology(type: str, code: str, handler: Handler, *, definition: str = "", get: bool = True) -> Operation:
+    """An operation on codes, at both levels; it is about nobody, so a token of any scope will do."""
+    url = definition or f"{_DEFINITION}{type}-{code}"
+    return Operation(code, handler, url, type=True, instance=True, types=frozenset({type}), get=get, letters="")
+
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("meta", meta, f"{_DEFINITION}Resource-meta", system=True, type=True, instance=True, version=True),
@@ -86,5 +101,18 @@ OPERATIONS: tuple[Operation, ...] = (
         instance=True,
         types=_PATIENT,
         letters="r",
+    ),
+    _terminology("CodeSystem", "lookup", lookup),
+    _terminology("CodeSystem", "subsumes", subsumes),
+    _terminology("CodeSystem", "validate-code", validate_code_system),
+    _terminology("ValueSet", "validate-code", validate_value_set),
+    _terminology("ValueSet", "expand", expand),
+    _terminology("ConceptMap", "translate", translate),
+    _terminology(
+        "ValueSet",
+        "batch-validate-code",
+        batch_validate_code,
+        definition="http://hl7.org/fhir/OperationDefinition/ValueSet-batch-validate-code",
+        get=False,
     ),
 )

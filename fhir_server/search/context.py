@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fhir_server.errors import BadRequest
 from profiles.definitions import Definitions
 
+from .codes import CodeSource
 from .plan import Indexed, Source
 from .shield import Shield
 from .times import Reader
@@ -34,8 +35,8 @@ class Context:
     """The surroundings of one search: definitions, zone, time and where this server lives.
 
     ``params`` gives the parameters of a type; ``now`` is in microseconds; ``base_urls`` end without a slash.
-    ``shield`` hashes the numbers that are indexed as hashes. ``nodes`` counts the conditions so far,
-    ``systems`` are the code systems that were named.
+    ``shield`` hashes the numbers that are indexed as hashes; ``codes`` knows value sets and hierarchies of codes.
+    ``nodes`` counts the conditions so far, ``systems`` are the code systems that were named.
     """
 
     definitions: Definitions
@@ -44,6 +45,7 @@ class Context:
     now: int
     base_urls: Sequence[str] = ()
     shield: Shield = field(default_factory=Shield)
+    codes: CodeSource | None = None
     nodes: int = 0
     systems: set[str] = field(default_factory=set)
 

@@ -15,6 +15,7 @@ from profiles.definitions import Definitions, SearchParameterDef
 
 from . import closures
 from .closures import Branching, Leaf
+from .codes import CodeSource
 from .computed import computed_sink
 from .elements import elements_sink
 from .national import SHORTEST, holds_number, masked
@@ -109,7 +110,7 @@ class Extractor:
     """Turns resources into rows. ``custom`` are further search parameters; an official code is never replaced.
 
     ``zone`` reads dates without one; references under ``base_urls`` are this server's. ``shield`` hashes identity
-    numbers: the store gives it its key.
+    numbers: the store gives it its key. ``codes`` knows codes, for searches; it is set where there is terminology.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Extractor:
         self._below = tuple(f"{url}/" for url in self.base_urls)
         self._below_as_bytes = tuple(f"{url}/".encode() for url in self.base_urls)
         self.shield = Shield()
+        self.codes: CodeSource | None = None
         self._types: dict[str, _TypeExtractor] = {}
         self._indexed: dict[str, Mapping[str, Indexed]] = {}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fhir_server.errors import BadRequest, NotSupported
+from fhir_server.errors import BadRequest
 
 from . import chain, common
 from .context import Context, all_of, any_of, negated, per_source
@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*")|([()\[\]])|(\.(?=[A-Za-z_]))|(
 _NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9_-]*(:[A-Za-z]+)?")
 _PREFIXES = {name: Prefix(name) for name in ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")}
 _STRINGS = {"eq": StringMode.EQUAL, "co": StringMode.CONTAINS, "sw": StringMode.PREFIX, "ew": StringMode.SUFFIX}
-_TERMINOLOGY = frozenset({"ss", "sb", "in"})
+_TERMINOLOGY = {"ss": "above", "sb": "below", "in": "in"}  # to the modifier that asks the same
 _OPERATORS = frozenset({*_PREFIXES, *_STRINGS, *_TERMINOLOGY, "pr", "po", "re"})
 
 
@@ -156,13 +156,15 @@ class _Parser:
         return made
 
     def compare(self, type: str, code: str, operator: str, value: str) -> Node:
-        if operator in _TERMINOLOGY:
-            raise NotSupported(f"_filter: '{operator}' needs terminology, which this server does not have yet")
         if operator == "pr" and value not in ("true", "false"):
             raise self.refusal(f"'pr' is followed by true or false, not '{value}'")
         if code in common.NODES:
             return self.compare_common(type, code, operator, value)
         indexed = self.context.param(type, code)
+        if operator in _TERMINOLOGY:
+            if indexed.kind != "token":
+                raise self.refusal(f"'{operator}' cannot compare '{code}' ({indexed.kind})")
+            return self.parts.simple(self.context, indexed, _TERMINOLOGY[operator], _escaped(value))
         if operator == "pr":
             return self.parts.presence(indexed, missing=value == "false")
         made = self.of_kind(indexed, operator, value)

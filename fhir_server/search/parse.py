@@ -69,7 +69,8 @@ def parse(
     """
     clock = time.time_ns() // 1000 if now is None else now
     bases = (*extractor.base_urls, base_url.rstrip("/")) if base_url else extractor.base_urls
-    context = Context(extractor.definitions, extractor.indexed, extractor.interval, clock, bases, extractor.shield)
+    known = (extractor.definitions, extractor.indexed, extractor.interval)
+    context = Context(*known, clock, bases, extractor.shield, extractor.codes)
     if len(pairs) > _MOST_PARAMETERS or any(len(value) > _LONGEST for _, value in pairs):
         raise BadRequest(f"a search has at most {_MOST_PARAMETERS} parameters of at most {_LONGEST} characters")
     searched = _searched(context, tuple(types), pairs)

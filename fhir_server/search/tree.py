@@ -83,6 +83,15 @@ class Token(Node):
     code: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens(Node):
+    """``Token`` with any of many codes in one system (None: any system)."""
+
+    param: Param
+    system: str | None
+    codes: tuple[str, ...]
+
+
 class StringMode(StrEnum):
     """How a string parameter compares; EQUAL and SUFFIX (both folded) are asked by ``_filter`` only."""
 

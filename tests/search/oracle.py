@@ -151,6 +151,8 @@ def value_matches(node: tree.Node, rows: Rows) -> bool:
     match node:
         case tree.Token(param, system, code):
             return any(k == param.key and system in (None, s) and code in (None, c) for k, s, c in rows.tok)
+        case tree.Tokens(param, system, codes):
+            return any(k == param.key and system in (None, s) and c in codes for k, s, c in rows.tok)
         case tree.Uri(param, mode, value):
             return any(k == param.key and s == "" and uri_matches(mode, stored, value) for k, s, stored in rows.tok)
         case tree.String(param, mode, value):

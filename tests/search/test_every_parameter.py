@@ -25,6 +25,11 @@ VALUES = {
     "special": "30|120|5|km",
 }
 OF_CODE = {"_text": "a", "_content": "a", "_list": "some-list"}
+GENDERS = "http://hl7.org/fhir/ValueSet/administrative-gender"
+OF_TOKEN = {
+    **dict.fromkeys(("in", "not-in"), GENDERS),
+    **dict.fromkeys(("above", "below"), "http://hl7.org/fhir/administrative-gender|male"),
+}
 OF_MODIFIER = {"missing": "true", "of-type": "http://terminology.hl7.org/CodeSystem/v2-0203|MR|1", "identifier": "s|1"}
 UNSORTED = frozenset({"composite", "special"})
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -85,7 +90,8 @@ def modified(type_: str, param: dict[str, Any]) -> Pairs:
     pairs: Pairs = []
     for modifier in documented(param, "Modifiers: "):
         name = (*definition.target, "Patient")[0] if modifier == "[type]" else modifier
-        pairs.append((f"{param['name']}:{name}", OF_MODIFIER.get(modifier, value(definition))))
+        known = {**OF_MODIFIER, **(OF_TOKEN if definition.type == "token" else {})}
+        pairs.append((f"{param['name']}:{name}", known.get(modifier, value(definition))))
     return pairs
 
 

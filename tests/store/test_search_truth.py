@@ -189,6 +189,7 @@ class Asker:
                         tree.Token(param, None, row[2]),
                         tree.Token(param, row[1], None),
                         tree.Token(param, self.one(SYSTEMS), row[2]),
+                        tree.Tokens(param, self.one([row[1], None]), (row[2], *"xyz")),
                         tree.Uri(param, self.one(list(tree.UriMode)), row[2] + self.one(["", "/1"])),
                     ]
                 )

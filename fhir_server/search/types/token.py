@@ -5,18 +5,21 @@ https://hl7.org/fhir/R4/search.html#token
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.errors import NotSupported
-from fhir_server.search.context import Context, any_of, bad_value, no_modifier, per_source, split, unescape
+from fhir_server.search.codes import Codes
+from fhir_server.search.context import Context, any_of, bad_value, negated, no_modifier, per_source, split, unescape
 from fhir_server.search.normalise import has_han, normalise
 from fhir_server.search.plan import Indexed
 from fhir_server.search.rows import Rows
 from fhir_server.search.sinks import Factory, Setting, Sink
-from fhir_server.search.tree import Node, Param, String, StringMode, Token
+from fhir_server.search.tree import Node, Param, String, StringMode, Token, Tokens
 
 _PRIMITIVE = frozenset({"code", "boolean", "string", "id", "uri", "markdown", "oid", "uuid", "url", "canonical"})
 _TERMINOLOGY = frozenset({"in", "not-in", "above", "below"})
+CODED = frozenset({"CodeableConcept", "Coding", "code"})
 
 
 def _primitive(key: str, setting: Setting) -> Sink:
@@ -118,7 +121,7 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     if modifier == "of-type":
         return _of_type(context, indexed, text)
     if modifier in _TERMINOLOGY:
-        raise NotSupported(f"'{indexed.code}:{modifier}' needs terminology, which this server does not have yet")
+        return _by_terminology(context, indexed, modifier, text)
     if modifier:
         raise no_modifier(indexed, modifier, MODIFIERS)
     parts = [unescape(part) for part in split(text, "|")]
@@ -129,6 +132,31 @@ def node(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
     if len(parts) > 2 or not any(parts):
         raise bad_value(indexed, text, "it is 'code', 'system|code', '|code' or 'system|'")
     return per_source(indexed, lambda p, _: _with_system(context, indexed, p, *parts))
+
+
+def _by_terminology(context: Context, indexed: Indexed, modifier: str, text: str) -> Node:
+    """Codes in a value set, or above or below a code; one condition for all of them, however many."""
+    if context.codes is None:
+        raise NotSupported(f"'{indexed.code}:{modifier}' needs terminology, which is not at hand here")
+    if indexed.types and not indexed.types & CODED:
+        raise no_modifier(indexed, modifier, [m for m in MODIFIERS if m not in _TERMINOLOGY])
+    if modifier in ("in", "not-in"):
+        codes = context.codes.members(unescape(text))
+    else:
+        parts = [unescape(part) for part in split(text, "|")]
+        if len(parts) != 2 or not all(parts):
+            raise bad_value(indexed, text, f"with :{modifier} it is 'system|code'")
+        codes = (context.codes.below if modifier == "below" else context.codes.above)(*parts)
+    found = per_source(indexed, lambda p, _: any_of(_one_of(indexed, p, codes)))
+    return negated(found) if modifier == "not-in" else found
+
+
+def _one_of(indexed: Indexed, param: Param, codes: Codes) -> Iterator[Node]:
+    for system, several in codes.items():
+        if indexed.types - _PRIMITIVE or not indexed.types:
+            yield Token(param, system, None) if several is None else Tokens(param, system, tuple(several))
+        if indexed.types & _PRIMITIVE and system in indexed.systems and several is not None:
+            yield Tokens(param, "", tuple(several))
 
 
 def _of_any_system(context: Context, indexed: Indexed, param: Param, system: str | None, code: str) -> Node:

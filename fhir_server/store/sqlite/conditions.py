@@ -11,7 +11,7 @@ from fhir_server.search.tree import Node
 from fhir_server.store.sqlite import ranges
 from fhir_server.store.sqlite.postings import is_text
 from fhir_server.store.sqlite.schema import ELEMENTS, UNDATED
-from fhir_server.store.sqlite.sets import NUMBERS, AnyToken, LidReference, Sets
+from fhir_server.store.sqlite.sets import NUMBERS, LidReference, Sets
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, conjunction, disjunction
 
 SEVERAL = 40  # alternatives that are merged in order; more are gathered
@@ -169,5 +169,5 @@ class Conditions(Sets):
         for param, ids in anywhere.items():
             same = self._connection.execute(f"SELECT lid FROM ent WHERE id IN ({NUMBERS})", (json.dumps(ids),))
             lids.setdefault(param, []).extend(row[0] for row in same)
-        rest += [AnyToken(param, system, tuple(found)) for (param, system), found in codes.items()]
+        rest += [tree.Tokens(param, system, tuple(found)) for (param, system), found in codes.items()]
         return rest + [LidReference(param, tuple(found)) for param, found in lids.items()]

@@ -34,15 +34,6 @@ class LidReference(Node):
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AnyToken(Node):
-    """Many alternatives of one token parameter in one system (None: any)."""
-
-    param: tree.Param
-    system: str | None
-    codes: tuple[str, ...]
-
-
 class Sets(ABC):
     """Rows of conditions as of one snapshot sequence.
 
@@ -154,8 +145,10 @@ class Sets(ABC):
                 if s is None and node.system is not None:
                     return NOTHING
                 return ranges.quantity_rows(node, self._names.param(t, param.key), s)
-            case AnyToken(param, system, codes):
+            case tree.Tokens(param, system, codes):
                 p, s = self._names.param(t, param.key), self._system(system)
+                if s is None and system is not None:
+                    return NOTHING
                 same = Sql("") if system is None else Sql(" AND x.s=?", (s,))
                 many = Sql("x.code IN (" + NUMBERS + ")", (json.dumps(codes),))
                 return Sql("SELECT x.rid FROM tok x WHERE x.p=? AND ", (p,)) + many + same

@@ -19,7 +19,7 @@ from fhir_server.search.extract import PRIMARY_DATES, Extractor
 from fhir_server.search.tree import Query
 from fhir_server.secrets import MasterKey
 from fhir_server.store.protocol import HistoryPage, HistoryScope, Page, Stored, Transaction
-from fhir_server.store.sqlite import keys, maintenance, registry, rekeying, schema, text
+from fhir_server.store.sqlite import definitions, keys, maintenance, registry, rekeying, schema, text
 from fhir_server.store.sqlite.access import check_access
 from fhir_server.store.sqlite.bodies import Bodies, install_dictionary
 from fhir_server.store.sqlite.cursor import Cursor, seal, unseal
@@ -49,6 +49,7 @@ class _Reader:
 
     reading: Reading
     search: Search
+    definitions: definitions.Definitions
 
     def close(self) -> None:
         self.reading.connection.close()
@@ -139,6 +140,7 @@ class SqliteStore:
             ("text", 0),
             ("registry", 0),
             ("standing", 0),
+            ("terminology", 0),
         ):
             connection.execute("INSERT OR IGNORE INTO state VALUES(?, ?)", (name, value))
         keys.prepare(connection, self.vault.master)
@@ -158,7 +160,9 @@ class SqliteStore:
             self._include_max,
             self._opened,
         )
-        return _Reader(Reading(connection, names, bodies, search.gate, search.kept), search)
+        keys = {type: self.extractor.indexed(type)["url"].sources[0].key for type in definitions.TYPES}
+        stored = definitions.Definitions(connection, names, bodies, keys)
+        return _Reader(Reading(connection, names, bodies, search.gate, search.kept), search, stored)
 
     def _reader(self) -> _Reader:
         """This thread's own reader."""
@@ -186,6 +190,10 @@ class SqliteStore:
     def feed(self, after: int, limit: int, access: Access) -> Iterator[Stored]:
         """Versions in commit order with sequences above ``after``."""
         return iter(self._reader().reading.feed(after, limit, access))
+
+    def definitions(self) -> definitions.Definitions:
+        """The stored CodeSystems, ValueSets and ConceptMaps that are nobody's; for use in this thread."""
+        return self._reader().definitions
 
     # -- searches ------------------------------------------------------------------------------
 

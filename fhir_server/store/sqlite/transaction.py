@@ -16,7 +16,7 @@ from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Query
 from fhir_server.store.prepare import stamp
 from fhir_server.store.protocol import Prepared, Stored
-from fhir_server.store.sqlite import merging, postings, registry
+from fhir_server.store.sqlite import definitions, merging, postings, registry
 from fhir_server.store.sqlite.bodies import Bodies
 from fhir_server.store.sqlite.filed import file_rows_of
 from fhir_server.store.sqlite.filing import Filing, Place
@@ -67,6 +67,7 @@ class SqliteTransaction:
         self._numbers = Numbers(connection)
         self._lids: dict[tuple[str, str], int] = {}
         self._parameters: set[str] = set()
+        self._defined = False  # whether something was written that terminology is made of
         self._versions: list[tuple[Any, ...]] = []
         self._heads: set[tuple[int, str]] = set()
         self._merges = 0
@@ -138,6 +139,9 @@ class SqliteTransaction:
         if self._parameters:
             registry.queue(self._connection, sorted(self._parameters), self.rid, self.time)
             self._parameters.clear()
+        if self._defined:
+            definitions.count(self._connection)
+            self._defined = False
 
     def settle(self, committed: bool) -> None:
         """The commit is done (or failed)."""
@@ -374,6 +378,8 @@ class SqliteTransaction:
         self.rid += 1
         if type_ == "SearchParameter":
             self._parameters.add(id_)
+        elif type_ in definitions.TYPES:
+            self._defined = True
         # Most are new: one statement both looks and enters.
         lid = self._numbers.next(type_)
         if run("INSERT OR IGNORE INTO ent VALUES(?,?,?,?)", (id_, t, lid, self.rid)).rowcount:

@@ -1,0 +1,64 @@
+"""Regular expressions of filters: the whole value, as ``re`` says, and never for ever."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from terminology.errors import BadDefinition
+from terminology.patterns import matcher
+
+PATTERNS = [
+    "(a|b)+c?",
+    "(ab)*",
+    "([a-c]{2}){1,3}",
+    r"(\d+\.)*\d",
+    r"([^ \t]+)+",
+    "(a|)+b",
+    "(?:x|yz)?(a+)+",
+    "^(a)+(b)*$",
+    r"(\.|\-)+",
+    "((a){2,}b){0,2}",
+]
+TEXTS = [
+    "",
+    "a",
+    "b",
+    "c",
+    "ab",
+    "abab",
+    "abc",
+    "aab",
+    "aabaab",
+    "1",
+    "1.2",
+    "1.2.3",
+    "x",
+    "yzaa",
+    "..-",
+    "aaaa",
+    "ccaabb",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_it_matches_what_re_matches(pattern: str) -> None:
+    test = matcher(pattern)
+    assert [test(text) for text in TEXTS] == [re.fullmatch(pattern, text) is not None for text in TEXTS]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+", "(x+x+)+y", "([a-zA-Z]+)*", "(.*)*,(.*)*"])
+def test_no_expression_takes_for_ever(pattern: str) -> None:
+    start = time.perf_counter()
+    assert not matcher(pattern)("a" * 40 + "!")
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "[a", r"(a)\1", "(?=a)b", "a" * 2_000, "((a{100}){100}){100}", "(*)", "(^a$)+"]
+)
+def test_what_cannot_be_run_is_refused(pattern: str) -> None:
+    with pytest.raises(BadDefinition):
+        matcher(pattern)
