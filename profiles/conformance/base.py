@@ -1,0 +1,176 @@
+"""The rules of R4 itself beyond structure: invariants, bindings, extensions, references, wherever a type stands.
+
+https://hl7.org/fhir/R4/validation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from profiles.conformance.data_types import SPECIAL
+from profiles.conformance.element_tests import check_bound
+from profiles.conformance.invariants import PROVEN, QUICK, Invariant, Quick
+from profiles.conformance.run import Check
+from profiles.definitions import Definitions, ElementDef
+from profiles.fhirpath.model import Member, Node, append_member
+
+if TYPE_CHECKING:
+    from profiles.conformance.profile_set import ProfileSet
+
+Special = Callable[[Node, Check], None]
+
+
+class _MemberPlan:
+    """What is looked at under one JSON key: ``visit`` whether its values have rules of their own."""
+
+    __slots__ = ("binding", "invariants", "label", "member", "targets", "visit")
+
+    def __init__(self, member: Member, label: str) -> None:
+        self.member = member
+        self.label = label
+        self.binding: tuple[str, str] | None = None
+        self.invariants: tuple[Invariant, ...] = ()
+        self.targets: tuple[str, ...] = ()
+        self.visit = True
+
+
+class _Plan:
+    """What is looked at in one type."""
+
+    __slots__ = ("invariants", "members", "specials")
+
+    def __init__(self) -> None:
+        self.invariants: tuple[tuple[Quick | None, Invariant], ...] = ()
+        self.specials: tuple[Special, ...] = ()
+        self.members: dict[str, _MemberPlan] = {}
+
+
+class BaseRules:
+    """The walk of one definition set; ``specials`` are checks by type name that others add."""
+
+    def __init__(self, definitions: Definitions, profiles: ProfileSet) -> None:
+        self._definitions = definitions
+        self._profiles = profiles
+        self._plans: dict[str, _Plan] = {}
+        self._by_path: dict[str, list[Invariant]] = {}
+        self._structures: dict[str, dict[str, Any]] = {}
+
+    def visit(self, node: Node, check: Check) -> None:
+        """Check a node and all below it."""
+        plan = self._plans.get(node.shape.name)
+        if plan is None:
+            plan = self._plans[node.shape.name] = self._plan(node)
+        content = node.value
+        if content.__class__ is not dict:
+            content = node.companion
+            if content.__class__ is not dict:
+                return
+        for quick, invariant in plan.invariants:
+            if quick is None or not quick(content):
+                invariant.check(node, check)
+        for special in plan.specials:
+            special(node, check)
+        members = plan.members
+        for key in content:
+            found = members.get(key)
+            if found is None:
+                if key[:1] != "_" or key[1:] in content:
+                    continue
+                found = members.get(key[1:])
+                if found is None:
+                    continue
+            elif not found.visit and found.member.companion not in content:
+                continue
+            self._member(found, node, content, check)
+
+    def _member(self, plan: _MemberPlan, node: Node, content: dict[str, Any], check: Check) -> None:
+        values: list[Any] = []
+        append_member(node, content, plan.member, values)
+        binding = plan.binding
+        if binding is not None and (binding[0] != "preferred" or check.options.hints):
+            for value in values:
+                check_bound(value, check, binding[1], binding[0], plan.label)
+        for value in values:
+            for invariant in plan.invariants:
+                invariant.check(value, check)
+            if plan.targets:
+                self._reference(value, plan, check)
+            self.visit(value, check)
+
+    def _reference(self, node: Node, plan: _MemberPlan, check: Check) -> None:
+        """A reference that can be followed leads to a resource of a type that is allowed here."""
+        reference = node.value.get("reference") if isinstance(node.value, dict) else None
+        if not isinstance(reference, str):
+            return
+        target = check.resolve(reference, node)
+        if target is not None and target.shape.name not in plan.targets and target.shape.name != "Element":
+            check.add(
+                "structure",
+                f"the reference leads to a resource of type {target.shape.name}, allowed are {', '.join(plan.targets)}",
+                node,
+            )
+
+    # Plans
+
+    def _plan(self, node: Node) -> _Plan:
+        name = node.shape.name
+        plan = _Plan()
+        try:
+            definition = self._definitions.type(name)
+        except KeyError:
+            return plan
+        top, _, below = name.partition(".")
+        plan.invariants = tuple(
+            (QUICK.get(i.key), i) for i in self._stated(top, name) if i.key not in PROVEN
+        )
+        names = (*node.shape.lineage, name) if not below else (name, "BackboneElement")
+        plan.specials = tuple(f for n in dict.fromkeys(names) for f in (*SPECIAL.get(n, ()), *self._own(n)))
+        for key, element in definition.elements.items():
+            plan.members[key] = self._member_plan(name, top, key, element, node)
+        return plan
+
+    def _own(self, name: str) -> tuple[Special, ...]:
+        return tuple(self._profiles.specials.get(name, ()))
+
+    def _stated(self, top: str, path: str) -> list[Invariant]:
+        """The invariants that stand at a path of a type, and for a type those of its base types."""
+        out: dict[str, Invariant] = {}
+        for stated in self._definitions.invariants(top):
+            at = stated.path
+            if at == path or (path == top and "." not in at):
+                facts = {
+                    "key": stated.key,
+                    "severity": stated.severity,
+                    "human": stated.human,
+                    "expression": stated.expression,
+                }
+                if stated.key in ("dom-6",):
+                    facts["extension"] = [BEST]  # type: ignore[assignment]
+                out[stated.key] = Invariant(facts, "")
+        return list(out.values())
+
+    def _member_plan(self, name: str, top: str, key: str, element: ElementDef, node: Node) -> _MemberPlan:
+        found = _MemberPlan(node.shape.by_key[key], f"{name}.{element.name}")
+        kind = element.type
+        paths = (f"{name}.{element.name}", f"{name}.{element.name}[x]")
+        if kind not in paths:  # a backbone's stand in its own plan
+            found.invariants = tuple(
+                i for path in paths for i in self._stated(top, path) if i.key not in PROVEN
+            )
+        if element.targets and kind == "Reference":
+            found.targets = element.targets
+        binding = element.binding
+        if binding is not None and binding.strength in ("required", "extensible", "preferred"):
+            proven = binding.strength == "required" and self._definitions.codes(binding.valueset) is not None
+            if not proven:
+                found.binding = (binding.strength, binding.valueset)
+        if element.primitive and not found.binding and not found.invariants:
+            found.visit = False
+        return found
+
+
+BEST = {
+    "url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice",
+    "valueBoolean": True,
+}

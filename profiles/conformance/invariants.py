@@ -1,0 +1,160 @@
+"""Invariants: FHIRPath constraints, evaluated only where a quick look cannot tell that they hold.
+
+https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.constraint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from profiles.conformance.run import Check
+from profiles.fhirpath import Expression, FhirPathError, Location, compile
+from profiles.fhirpath.model import Node
+from profiles.fhirpath.parser import parse
+from profiles.fhirpath.syntax import Binary, Call, Chain, Expr, Member, Path
+
+BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
+# What the structural validation proves of every resource that passes it.
+PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1"})
+
+class Invariant:
+    """One constraint, ready to be checked on nodes. ``unless``: JSON keys without which it certainly holds."""
+
+    __slots__ = ("_expression", "_fault", "best_practice", "human", "key", "severity", "source", "unless")
+
+    def __init__(self, constraint: dict[str, Any], source: str) -> None:
+        self.key = str(constraint.get("key", ""))
+        self.severity = "warning" if constraint.get("severity") == "warning" else "error"
+        self.human = str(constraint.get("human", ""))
+        self.source = source
+        self.best_practice = any(
+            isinstance(e, dict) and e.get("url") == BEST_PRACTICE and e.get("valueBoolean")
+            for e in constraint.get("extension", ())
+        )
+        text = str(constraint.get("expression", ""))
+        self._expression: Expression | None = None
+        self._fault = ""
+        self.unless: tuple[str, ...] = ()
+        try:
+            self._expression = compile(text)
+            self.unless = needed_keys(parse(text))
+        except (FhirPathError, RecursionError) as error:
+            self._fault = str(error)
+
+    def check(self, node: Node, check: Check) -> None:
+        """Note an issue where the constraint does not hold on the node."""
+        if self.unless:
+            content = node.value if node.value.__class__ is dict else node.content
+            for key in self.unless:
+                if key in content:
+                    break
+            else:
+                return
+        if self._expression is None:
+            check.add("not-supported", f"{self._name()} cannot be checked: {self._fault}", node, "warning")
+            return
+        try:
+            holds = self._expression.holds(Location(node), environment=check.environment)
+        except FhirPathError as error:
+            check.add("exception", f"{self._name()} cannot be evaluated here: {error}", node, "warning")
+            return
+        if holds is not True:
+            severity = check.options.best_practice if self.best_practice else self.severity
+            check.add("invariant", f"{self._name()}: {self.human}", node, severity)
+
+    def _name(self) -> str:
+        return f"{self.key} ({self.source})" if self.source else self.key
+
+
+def needed_keys(tree: Expr) -> tuple[str, ...]:
+    """The JSON keys of the focus of which one must be there for the expression to be false; () if none is known.
+
+    ``a.exists() implies …``, ``a.empty() or …`` and ``a.all(…)`` hold where there is no ``a``; so do conjunctions
+    of such. A choice element has a key for each type, so names that could be choices are left alone.
+    """
+    found = _needed(tree)
+    return () if found is None else tuple(sorted(found))
+
+
+def _needed(tree: Expr) -> set[str] | None:
+    """The keys without which the tree is certainly true; None if there are none."""
+    if isinstance(tree, Binary) and tree.operator == "implies":
+        return _false_without(tree.left) or _needed(tree.right)
+    if isinstance(tree, Chain) and tree.operator == "or":
+        for operand in tree.operands:
+            keys = _needed(operand)
+            if keys is not None:
+                return keys
+        return None
+    if isinstance(tree, Chain) and tree.operator == "and":
+        return _joined([_needed(operand) for operand in tree.operands])
+    if isinstance(tree, Path) and tree.steps and isinstance(tree.steps[-1], Call):
+        last, before = tree.steps[-1], tree.steps[:-1]
+        if last.name in ("empty", "all", "allTrue"):
+            return _first_key(tree.head)
+        if last.name == "not" and before and isinstance(before[-1], Call) and before[-1].name == "exists":
+            return _first_key(tree.head)
+    return None
+
+
+def _false_without(tree: Expr) -> set[str] | None:
+    """The keys without which the tree is certainly false."""
+    if isinstance(tree, Path) and tree.steps:
+        last = tree.steps[-1]
+        if isinstance(last, Call) and last.name in ("exists", "hasValue"):
+            return _first_key(tree.head)
+    if isinstance(tree, Chain) and tree.operator == "and":
+        for operand in tree.operands:
+            keys = _false_without(operand)
+            if keys is not None:
+                return keys
+        return None
+    if isinstance(tree, Chain) and tree.operator == "or":
+        return _joined([_false_without(operand) for operand in tree.operands])
+    return None
+
+
+def _joined(parts: list[set[str] | None]) -> set[str] | None:
+    out: set[str] = set()
+    for part in parts:
+        if part is None:
+            return None
+        out |= part
+    return out
+
+
+_MAYBE_CHOICE = frozenset(
+    """value defaultValue fixed pattern minValue maxValue effective onset abatement deceased multipleBirth medication
+    occurrence performed product subject asNeeded doseQuantity rate dose serviced allowed location diagnosis procedure
+    module content actor target item entity topic legallyBinding scheduled reported timing answer initial used age born
+    detail example offset result identified statusReason population participantEffective exposure study amount
+    time date event collected additive minimumVolume substance quantity chargeItem""".split()  # noqa: SIM905
+)
+
+
+def _first_key(head: Expr) -> set[str] | None:
+    if isinstance(head, Member) and head.name[:1].islower() and head.name not in _MAYBE_CHOICE:
+        return {head.name, "_" + head.name}
+    return None
+
+
+Quick = Callable[[dict[str, Any]], bool]
+"""Whether an invariant certainly holds on a JSON object."""
+
+# Invariants of R4 that nearly always hold and can be seen to at a glance.
+QUICK: dict[str, Quick] = {
+    "per-1": lambda v: "start" not in v or "end" not in v,
+    "qty-3": lambda v: "code" not in v or "system" in v,
+    "ref-1": lambda v: not str(v.get("reference", "")).startswith("#"),
+    "cpt-2": lambda v: "value" not in v or "system" in v,
+    "txt-2": lambda v: False,
+    "obs-6": lambda v: "dataAbsentReason" not in v,
+    "obs-7": lambda v: "component" not in v or "code" not in v,
+    "dom-3": lambda v: "contained" not in v,
+    "dom-4": lambda v: "contained" not in v,
+    "dom-5": lambda v: "contained" not in v,
+    "dom-6": lambda v: "text" in v,
+    "rat-1": lambda v: "numerator" in v and "denominator" in v,
+    "att-1": lambda v: "data" not in v or "contentType" in v,
+}

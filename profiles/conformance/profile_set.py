@@ -1,0 +1,261 @@
+"""ProfileSet: StructureDefinitions at hand, their snapshots, and resources checked against them.
+
+https://hl7.org/fhir/R4/profiling.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import zstandard
+
+from profiles.conformance.base import BaseRules
+from profiles.conformance.bindings import Bindings
+from profiles.conformance.codes import Codes
+from profiles.conformance.compile import Compiler
+from profiles.conformance.extensions import check_extension
+from profiles.conformance.rules import Rule
+from profiles.conformance.run import DEFAULT, Check, Enough, Options
+from profiles.conformance.snapshot import STRUCTURE, SnapshotError, tree_of
+from profiles.conformance.tree import Element, flatten
+from profiles.definitions import load
+from profiles.fhirpath import Environment
+from profiles.fhirpath.model import Node, shape, shape_of_resource
+from profiles.issues import Issue
+from profiles.structure import Validator
+
+Resource = dict[str, Any]
+
+
+class ProfileSet:
+    """The profiles of R4 and those given. Immutable; rules are compiled at their first use and kept."""
+
+    def __init__(self, resources: Iterable[Resource] = (), bindings: Bindings | None = None) -> None:
+        """``resources``: StructureDefinitions, ValueSets and CodeSystems besides those of R4; others are left out.
+
+        ``bindings``: the terminology to ask (default: that of R4 and of ``resources``).
+        """
+        self._definitions = load()
+        self._validator = Validator(self._definitions)
+        self._given: dict[str, Resource] = {}
+        terminology = []
+        for resource in resources:
+            kind, url = resource.get("resourceType"), resource.get("url")
+            if kind == "StructureDefinition" and isinstance(url, str):
+                self._given[url] = resource
+                self._given[f"{url}|{resource.get('version', '')}"] = resource
+            elif kind in ("ValueSet", "CodeSystem"):
+                terminology.append(resource)
+        self.bindings: Bindings = bindings if bindings is not None else Codes(terminology)
+        self._trees: dict[str, Element | SnapshotError] = {}
+        self._rules: dict[str, Rule | None] = {}
+        self._making: set[str] = set()
+        self.specials: dict[str, tuple[Callable[[Node, Check], None], ...]] = {
+            "Extension": (lambda node, check: check_extension(node, check, self),),
+            "Resource": (self._claims,),
+        }
+        self._base = BaseRules(self._definitions, self)
+
+    @classmethod
+    def load(cls, resources: Iterable[Resource] = (), bindings: Bindings | None = None) -> ProfileSet:
+        """The set of these resources besides R4's own."""
+        return cls(resources, bindings)
+
+    # Definitions
+
+    def definition(self, url: str) -> Resource | None:
+        """The StructureDefinition of a canonical URL (perhaps with ``|version``); None if it is not known."""
+        plain, _, version = url.partition("|")
+        found = self._given.get(url) or self._given.get(plain)
+        if found is None:
+            found = _base_definition(plain)
+        if found is None or (version and not str(found.get("version", "")).startswith(version)):
+            return None
+        return found
+
+    def urls(self) -> list[str]:
+        """The URLs of the StructureDefinitions that were given."""
+        return sorted(url for url in self._given if "|" not in url)
+
+    def tree(self, url: str) -> Element:
+        """The elements of a StructureDefinition as a tree. Raises SnapshotError where that cannot be had."""
+        found = self._trees.get(url)
+        if found is None:
+            definition = self.definition(url)
+            if definition is None:
+                raise SnapshotError(f"the StructureDefinition {url} is not known")
+            if url in self._making:
+                raise SnapshotError(f"the StructureDefinition {url} is based on itself")
+            self._making.add(url)
+            try:
+                found = tree_of(definition, self.tree)
+            except SnapshotError as error:
+                found = error
+            except ValueError as error:
+                found = SnapshotError(str(error))
+            finally:
+                self._making.discard(url)
+            self._trees[url] = found
+        if isinstance(found, SnapshotError):
+            raise found
+        return found
+
+    def snapshot(self, url: str) -> Resource:
+        """The StructureDefinition with its snapshot, which is generated where it has none. Raises SnapshotError."""
+        root = self.tree(url)
+        definition = self.definition(url) or {}
+        return {k: v for k, v in definition.items() if k != "snapshot"} | {"snapshot": {"element": flatten(root)}}
+
+    def is_modifier(self, url: str) -> bool:
+        """Whether an extension modifies the meaning of what it stands on."""
+        return self.tree(url).facts.get("isModifier") is True
+
+    def part_urls(self, url: str) -> frozenset[str]:
+        """The urls of the parts of a complex extension."""
+        inner = self.tree(url).children.get("extension")
+        if inner is None:
+            return frozenset()
+        parts = [one.children.get("url") for one in inner.slices.values()]
+        named = {str(part.facts.get("fixedUri")) for part in parts if part is not None}
+        return frozenset(named | set(inner.slices))
+
+    # Rules
+
+    def rule(self, url: str) -> Rule | None:
+        """The compiled profile; None if it is not known. Raises SnapshotError where it cannot be compiled."""
+        if url not in self._rules:
+            definition = self.definition(url)
+            if definition is None:
+                return None
+            root = self.tree(url)
+            base = self.tree(STRUCTURE + root.name)
+            found = Rule(str(definition["url"]), root.name)
+            self._rules[url] = found  # before it is filled: profiles may refer to each other
+            try:
+                if definition.get("derivation") == "constraint":
+                    Compiler(found.url, root, self.tree, self._rule_or_none).fill(found, base)
+            except BaseException:
+                del self._rules[url]
+                raise
+        return self._rules[url]
+
+    def _rule_or_none(self, url: str) -> Rule | None:
+        try:
+            return self.rule(url)
+        except SnapshotError:
+            return None
+
+    def usable(self, url: str, node: Node, check: Check) -> Rule | None:
+        """The rule of a profile that is claimed at a node; where it cannot be used, that is noted."""
+        try:
+            rule = self.rule(url)
+        except SnapshotError as error:
+            check.add("exception", f"the profile {url} cannot be used: {error}", node)
+            return None
+        if rule is None:
+            check.add("not-found", f"the profile {url} is not known here", node, "warning")
+        return rule
+
+    # Checks
+
+    def check(self, resource: Resource, profiles: Sequence[str] = (), options: Options = DEFAULT) -> list[Issue]:
+        """All that is wrong with a parsed resource: its structure, the rules of R4, the profiles it claims and these.
+
+        Each Issue has the FHIRPath of the element as ``expression``, a severity, a code, and a text that names the
+        profile. A profile that is not known is an error where it is asked for, a warning where it is claimed.
+        """
+        found = self._validator.check(resource)
+        if not isinstance(resource, dict) or resource.get("resourceType") not in self._definitions.resource_types:
+            return found
+        return _distinct([*found, *self.beyond_structure(resource, profiles, options, bool(found))])
+
+    def beyond_structure(
+        self, resource: Resource, profiles: Sequence[str] = (), options: Options = DEFAULT, broken: bool = False
+    ) -> list[Issue]:
+        """The same without structure, for a resource whose structure has been checked (``broken``: and is wrong)."""
+        node = Node(resource, shape_of_resource(resource))
+        check = Check(node, options, self.bindings, self._environment(options))
+        try:
+            self._base.visit(node, check)
+            for url in profiles:
+                self._ask(url, node, check)
+        except Enough:
+            pass
+        except (TypeError, AttributeError, KeyError, ValueError):
+            if not broken:
+                raise
+        return check.found
+
+    def _environment(self, options: Options) -> Environment:
+        def member_of(value: Any, url: str) -> bool | None:
+            node = Node(value, shape("CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"))
+            from profiles.conformance.element_tests import codings_of
+
+            verdicts = [self.bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
+            if any(v.valid for v in verdicts):
+                return True
+            return None if any(v.outcome == "unknown" for v in verdicts) else False
+
+        def conforms_to(value: Any, url: str) -> bool | None:
+            rule = self._rule_or_none(url)
+            if rule is None or not isinstance(value, dict):
+                return None
+            node = Node(value, shape_of_resource(value) if "resourceType" in value else shape(rule.path))
+            check = Check(node, options, self.bindings, Environment())
+            return rule.path in node.shape.lineage and check.conforms(node, rule)
+
+        return Environment(member_of=member_of, conforms_to=conforms_to)
+
+    def _ask(self, url: str, node: Node, check: Check) -> None:
+        if self.definition(url) is None:
+            check.add("not-found", f"the profile {url} is not known here", node)
+            return
+        rule = self.usable(url, node, check)
+        if rule is not None:
+            self._apply(rule, node, check)
+
+    def _apply(self, rule: Rule, node: Node, check: Check) -> None:
+        if rule.path not in node.shape.lineage:
+            check.add("structure", f"the profile {rule.url} is for {rule.path}, not for {node.shape.name}", node)
+            return
+        rule.check(node, check)
+
+    def _claims(self, node: Node, check: Check) -> None:
+        """The profiles that a resource itself claims, at any place."""
+        if not check.options.claims:
+            return
+        meta = node.content.get("meta")
+        claimed = meta.get("profile") if isinstance(meta, dict) else None
+        for place, url in enumerate(claimed if isinstance(claimed, list) else ()):
+            if not isinstance(url, str):
+                continue
+            if self.definition(url) is None:
+                at = f"{node.path}.meta.profile[{place}]"
+                check.add("not-found", f"the profile {url} is claimed and not known here", at, "warning")
+                continue
+            rule = self.usable(url, node, check)
+            if rule is not None:
+                self._apply(rule, node, check)
+
+
+def _distinct(issues: list[Issue]) -> list[Issue]:
+    return list(dict.fromkeys(issues))
+
+
+@cache
+def _base_rows() -> dict[str, msgspec.Raw]:
+    content = files("profiles.definitions").joinpath("data", "structures.json.zst").read_bytes()
+    return msgspec.json.decode(zstandard.decompress(content), type=dict[str, msgspec.Raw])
+
+
+@lru_cache(maxsize=4096)
+def _base_definition(url: str) -> Resource | None:
+    row = _base_rows().get(url)
+    if row is None:
+        return None
+    found: Resource = msgspec.json.decode(row)
+    return found
