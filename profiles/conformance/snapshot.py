@@ -50,6 +50,8 @@ class _Merge:
         self._lookup = lookup
         self._url = url
         self._recent: dict[str, Element] = {}
+        # By choice element: its types before, and the types that shorthand paths (valueQuantity) named.
+        self._short: dict[int, tuple[list[Facts], set[str]]] = {}
 
     def put(self, facts: Facts) -> None:
         """Merge one element of the differential."""
@@ -91,11 +93,20 @@ class _Merge:
             child, code = choice
             if [kind.get("code") for kind in child.types] == [code] and not child.slices and not slice_name:
                 return child
-            child.facts.setdefault("slicing", _BY_TYPE)
-            one = self._slice(child, slice_name or name)
-            one.facts["type"] = [kind for kind in one.types if kind.get("code") == code]
-            return one
+            return self._shorthand(child, code, slice_name or name)
         return self._slice(child, slice_name) if slice_name else child
+
+    def _shorthand(self, child: Element, code: str, slice_name: str) -> Element:
+        """``valueQuantity`` for ``value[x]``: only the types that the differential names so are left."""
+        before, codes = self._short.setdefault(id(child), (child.types, set()))
+        codes.add(code)
+        one = find_slice(child, slice_name)
+        if one is None:
+            child.facts.setdefault("slicing", _BY_TYPE | {"rules": "closed"})
+            child.facts["type"] = [kind for kind in before if kind.get("code") in codes]
+            one = self._slice(child, slice_name)
+        one.facts["type"] = [kind for kind in before if kind.get("code") == code]
+        return one
 
     def _child(self, node: Element, name: str) -> Element | None:
         if name in node.children:
