@@ -18,6 +18,7 @@ from profiles.conformance.bindings import Bindings
 from profiles.conformance.codes import Codes
 from profiles.conformance.compile import Compiler
 from profiles.conformance.extensions import check_extension
+from profiles.conformance.questionnaires import check_questionnaire, check_response
 from profiles.conformance.rules import Rule
 from profiles.conformance.run import DEFAULT, Check, Enough, Options
 from profiles.conformance.snapshot import STRUCTURE, SnapshotError, tree_of
@@ -57,6 +58,8 @@ class ProfileSet:
         self.specials: dict[str, tuple[Callable[[Node, Check], None], ...]] = {
             "Extension": (lambda node, check: check_extension(node, check, self),),
             "Resource": (self._claims,),
+            "Questionnaire": (check_questionnaire,),
+            "QuestionnaireResponse": (check_response,),
         }
         self._base = BaseRules(self._definitions, self)
 
