@@ -24,7 +24,7 @@ Special = Callable[[Node, Check], None]
 class _MemberPlan:
     """What is looked at under one JSON key: ``visit`` whether its values have rules of their own."""
 
-    __slots__ = ("binding", "invariants", "label", "member", "targets", "visit")
+    __slots__ = ("binding", "coded", "invariants", "label", "member", "targets", "visit")
 
     def __init__(self, member: Member, label: str) -> None:
         self.member = member
@@ -33,6 +33,7 @@ class _MemberPlan:
         self.invariants: tuple[Invariant, ...] = ()
         self.targets: tuple[str, ...] = ()
         self.visit = True
+        self.coded = False
 
 
 class _Plan:
@@ -88,6 +89,8 @@ class BaseRules:
         values: list[Any] = []
         append_member(node, content, plan.member, values)
         binding = plan.binding
+        if plan.coded and None in (node_.value for node_ in values):
+            _check_missing_codes(values, plan.label, check)
         if binding is not None and (binding[0] != "preferred" or check.options.hints):
             for value in values:
                 check_bound(value, check, binding[1], binding[0], plan.label)
@@ -104,6 +107,8 @@ class BaseRules:
         if not isinstance(reference, str):
             return
         target = check.resolve(reference, node)
+        if target is None and check.options.must_resolve and "?" not in reference:
+            check.add("not-found", f"the reference '{reference}' leads nowhere", node)
         if target is not None and target.shape.name not in plan.targets and target.shape.name != "Element":
             check.add(
                 "structure",
@@ -162,6 +167,7 @@ class BaseRules:
             found.targets = element.targets
         binding = element.binding
         if binding is not None and binding.strength in ("required", "extensible", "preferred"):
+            found.coded = binding.strength == "required" and kind == "code"
             proven = binding.strength == "required" and self._definitions.codes(binding.valueset) is not None
             if not proven:
                 found.binding = (binding.strength, binding.valueset)
@@ -170,6 +176,15 @@ class BaseRules:
         return found
 
 
+def _check_missing_codes(values: list[Any], label: str, check: Check) -> None:
+    """A code of a required value set is there, unless an extension says why it is not."""
+    for value in values:
+        urls = {e.get("url") for e in value.content.get("extension", ()) if isinstance(e, dict)}
+        if value.value is None and _ABSENT not in urls:
+            check.add("code-invalid", f"{label}: a code is required", value)
+
+
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 BEST = {
     "url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice",
     "valueBoolean": True,

@@ -116,6 +116,9 @@ class Codes:
         if system == UCUM:
             return VALID if unit(code) is not None else Verdict("unknown")
         found = self._system(system)
+        own = self._own.get(system)
+        if own is not None and own.get("content") == "supplement":
+            return Verdict("invalid", f"{system} is a supplement, and no code system that a code may be of")
         if found is None:
             return Verdict("unknown", f"the code system {system} is not known here")
         known = found.find(code)

@@ -84,22 +84,24 @@ class Compiler:
             *element_tests.of_value(facts, before, url, label),
             *element_tests.binding(facts, before, url, label),
         ]
-        known = {c.get("key") for c in before.get("constraint", ())} | self._keys_of_types(element) | PROVEN
+        known = {_rule_of(c) for c in before.get("constraint", ())} | self._known_of_types(element)
         for constraint in facts.get("constraint", ()):
-            if constraint.get("key") not in known and "expression" in constraint:
-                found.append(Invariant(constraint, url).check)
+            if constraint.get("key") in PROVEN or "expression" not in constraint:
+                continue
+            if _rule_of(constraint) not in known:
+                found.append(Invariant(constraint, url, "." in label).check)
         if element.types != base.types:
             found += self._type_tests(element, base, label)
         return found
 
-    def _keys_of_types(self, element: Element) -> set[Any]:
+    def _known_of_types(self, element: Element) -> set[Any]:
         """The constraints that the element's type states itself, which are checked wherever the type stands."""
         keys: set[Any] = set()
         for kind in element.types:
             code = str(kind.get("code", ""))
             if code and "/" not in code:
                 try:
-                    keys |= {c.get("key") for c in self._lookup(STRUCTURE + code).facts.get("constraint", ())}
+                    keys |= {_rule_of(c) for c in self._lookup(STRUCTURE + code).facts.get("constraint", ())}
                 except SnapshotError:
                     continue
         return keys
@@ -187,6 +189,10 @@ class Compiler:
         """Without a usable discriminator a value belongs to the slice whose rule it satisfies."""
         rule = kid.rule
         return lambda node, check: rule is None or check.conforms(node, rule)
+
+
+def _rule_of(constraint: Facts) -> tuple[Any, Any]:
+    return constraint.get("key"), constraint.get("expression")
 
 
 def _most(facts: Facts) -> int | None:

@@ -66,7 +66,7 @@ class Matcher:
         tests: list[Match] = []
         for discriminator in told:
             try:
-                test = self._test(one, str(discriminator.get("type")), str(discriminator.get("path")))
+                test = self._test(sliced, one, str(discriminator.get("type")), str(discriminator.get("path")))
             except SnapshotError:
                 return None
             if test is not None:
@@ -85,7 +85,12 @@ class Matcher:
         found = None if url is None else url.facts.get("fixedUri")
         return found if isinstance(found, str) else None
 
-    def _test(self, one: Element, kind: str, path: str) -> Match | None:
+    def _bound(self, sliced: Element, steps: list[Step]) -> frozenset[str]:
+        """The value sets that all values are bound to, whatever their slice."""
+        ends, _ = self._descend(sliced, steps)
+        return frozenset(str(e.facts["binding"].get("valueSet")) for e in ends if "binding" in e.facts)
+
+    def _test(self, sliced: Element, one: Element, kind: str, path: str) -> Match | None:
         steps = steps_of(path)
         if steps is None:
             return None
@@ -99,7 +104,7 @@ class Matcher:
             return self._type(ends, walk)
         if kind == "profile":
             return self._profile(ends, walk)
-        test = self._value(ends, implied)
+        test = self._value(ends, implied, self._bound(sliced, steps))
         if test is None:
             return _existence(ends, walk) if ends and steps else None
         inner = test
@@ -161,7 +166,7 @@ class Matcher:
         urls = [p for element in ends for kind in element.types for p in kind.get("profile", ())]
         urls += [str(e.facts["_url"]) for e in ends if "_url" in e.facts]
         if not urls:
-            return self._type(ends, walk)
+            return None  # this slice says nothing of it
 
         def match(node: Node, check: Check) -> bool:
             for found in walk(node, check):
@@ -173,8 +178,8 @@ class Matcher:
 
         return match
 
-    def _value(self, ends: list[Element], implied: list[Any]) -> Match | None:
-        tests = [test for element in ends if (test := self._of_element(element, 0)) is not None]
+    def _value(self, ends: list[Element], implied: list[Any], bound: frozenset[str]) -> Match | None:
+        tests = [test for element in ends if (test := self._of_element(element, 0, bound)) is not None]
         for value in implied:
             same = values.pattern(value)
             tests.append(lambda node, check, same=same: same(node.value))
@@ -182,7 +187,7 @@ class Matcher:
             return None
         return lambda node, check: any(test(node, check) for test in tests)
 
-    def _of_element(self, element: Element, depth: int) -> Match | None:
+    def _of_element(self, element: Element, depth: int, known: frozenset[str] = frozenset()) -> Match | None:
         """What the element's definition, or that of its children, says of the value itself."""
         facts = element.facts
         for key, wanted in facts.items():
@@ -192,6 +197,8 @@ class Matcher:
         bound = facts.get("binding")
         if isinstance(bound, dict) and bound.get("strength") == "required" and "valueSet" in bound and depth == 0:
             valueset = bound["valueSet"]
+            if valueset in known:
+                return None
             return lambda node, check: _is_bound(node, check, valueset)
         if depth > _DEEP:
             return None

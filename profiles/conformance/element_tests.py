@@ -12,6 +12,7 @@ from profiles.conformance import values
 from profiles.conformance.bindings import Verdict
 from profiles.conformance.run import Check
 from profiles.conformance.tree import Facts
+from profiles.definitions import load
 from profiles.fhirpath.model import Node
 
 if TYPE_CHECKING:
@@ -149,7 +150,13 @@ def references(types: list[Facts], url: str, label: str, rule_of: Callable[[str]
         target = check.resolve(reference, node)
         if modes:
             _check_mode(reference, target, node, check)
-        if target is None or not targets:
+        if not targets:
+            return
+        if target is None:
+            kind = named_type(reference)
+            if kind and kind not in names and "Resource" not in names and not _may_be(kind, profiled, rule_of):
+                allowed = ", ".join(targets)
+                check.add("structure", f"{label}: {reference} is a {kind}, allowed are {allowed} ({url})", node)
             return
         kind = target.shape.name
         if kind in names or "Resource" in names:
@@ -172,6 +179,19 @@ def references(types: list[Facts], url: str, label: str, rule_of: Callable[[str]
             check.add("structure", f"{label}: the reference is {mode}, allowed are {', '.join(sorted(modes))} ({url})", node)
 
     return check_reference
+
+
+def named_type(reference: str) -> str:
+    """The resource type that a literal reference names; empty where it names none."""
+    parts = reference.partition("?")[0].partition("/_history/")[0].split("/")
+    name = parts[-2] if len(parts) > 1 else reference.partition("?")[0] if "?" in reference else ""
+    return name if name in load().resource_types else ""
+
+
+def _may_be(kind: str, profiled: list[str], rule_of: Callable[[str], Rule | None]) -> bool:
+    """Whether one of the profiles is for this type, or is not known."""
+    rules = [rule_of(url) for url in profiled]
+    return any(rule is None or rule.path in (kind, "Resource", "DomainResource") for rule in rules)
 
 
 def _reasons(target: Node, rules: list[Rule], check: Check) -> str:

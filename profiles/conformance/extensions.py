@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from profiles.conformance.profile_set import ProfileSet
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
-_EXAMPLE = re.compile(r"https?://(?:[\w.-]*\.)?(?:example\.(?:org|com|net)|acme\.com)(?:/|$)")
+# HL7 defines extensions apart from R4 too, in a package of their own.
+_LATER = ("http://hl7.org/fhir/StructureDefinition/", "http://hl7.org/fhir/tools/StructureDefinition/")
 _INDEX = re.compile(r"\[\d+\]")
-_ANYWHERE = frozenset({"Element", "Resource", "DomainResource", "Base"})
+_ANYWHERE = frozenset({"Element", "Base"})
 
 
 def check_extension(node: Node, check: Check, profiles: ProfileSet) -> None:
@@ -52,9 +53,11 @@ def check_extension(node: Node, check: Check, profiles: ProfileSet) -> None:
 
 
 def _unknown(url: str, is_modifier: bool, node: Node, check: Check) -> None:
-    severity = "information" if _EXAMPLE.match(url) else check.options.unknown_extensions
-    if is_modifier and severity == "warning":
-        severity = "error"
+    severity = check.options.unknown_extensions
+    if is_modifier:
+        severity = "error"  # who does not know it cannot know what the element means
+    elif url.startswith(_LATER):
+        severity = "warning"
     check.add("structure", f"the definition of the extension {url} is not known here", node, severity)
 
 
@@ -91,7 +94,8 @@ def _is_context(context: dict[str, Any], node: Node, parent: Node, check: Check)
     if kind == "element":
         return is_place(expression, parent)
     if kind == "extension":
-        return parent.shape.name == "Extension" and parent.content.get("url") == expression
+        holders = (parent, parent.parent)  # an extension, or the value of one
+        return any(h is not None and h.shape.name == "Extension" and h.content.get("url") == expression for h in holders)
     if kind == "fhirpath":
         try:
             found = compile(expression).items(Location(parent.resource()), environment=check.environment)
@@ -110,6 +114,8 @@ def is_place(expression: str, node: Node) -> bool:
     expression = expression.partition("#")[2] or expression
     if expression in _ANYWHERE or expression in node.shape.lineage:
         return True
+    if expression in ("CanonicalResource", "MetadataResource"):
+        return {"url", "version", "status"} <= node.shape.members.keys()
     wanted = expression.replace("[x]", "")
     names: list[str] = []
     at: Node | None = node

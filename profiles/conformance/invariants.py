@@ -6,28 +6,33 @@ https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.constraint
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from profiles.conformance.run import Check
-from profiles.fhirpath import Expression, FhirPathError, Location, compile
+from profiles.fhirpath import Environment, Expression, FhirPathError, Location, compile
 from profiles.fhirpath.model import Node
 from profiles.fhirpath.parser import parse
 from profiles.fhirpath.syntax import Binary, Call, Chain, Expr, Member, Path
 
 BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
 # What the structural validation proves of every resource that passes it.
-PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1"})
+PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1", "ref-1"})
 
 class Invariant:
-    """One constraint, ready to be checked on nodes. ``unless``: JSON keys without which it certainly holds."""
+    """One constraint, ready to be checked on nodes. ``unless``: JSON keys without which it certainly holds.
 
-    __slots__ = ("_expression", "_fault", "best_practice", "human", "key", "severity", "source", "unless")
+    ``inner``: it stands in the definition of what holds the element, so that a resource there is not ``%resource``.
+    """
 
-    def __init__(self, constraint: dict[str, Any], source: str) -> None:
+    __slots__ = ("_expression", "_fault", "best_practice", "human", "inner", "key", "severity", "source", "unless")
+
+    def __init__(self, constraint: dict[str, Any], source: str, inner: bool = False) -> None:
         self.key = str(constraint.get("key", ""))
         self.severity = "warning" if constraint.get("severity") == "warning" else "error"
         self.human = str(constraint.get("human", ""))
         self.source = source
+        self.inner = inner
         self.best_practice = any(
             isinstance(e, dict) and e.get("url") == BEST_PRACTICE and e.get("valueBoolean")
             for e in constraint.get("extension", ())
@@ -55,13 +60,19 @@ class Invariant:
             check.add("not-supported", f"{self._name()} cannot be checked: {self._fault}", node, "warning")
             return
         try:
-            holds = self._expression.holds(Location(node), environment=check.environment)
+            holds = self._expression.holds(Location(node), environment=self._environment(node, check))
         except FhirPathError as error:
             check.add("exception", f"{self._name()} cannot be evaluated here: {error}", node, "warning")
             return
         if holds is not True:
             severity = check.options.best_practice if self.best_practice else self.severity
             check.add("invariant", f"{self._name()}: {self.human}", node, severity)
+
+    def _environment(self, node: Node, check: Check) -> Environment:
+        if not self.inner or node.parent is None or "resourceType" not in node.content:
+            return check.environment
+        holder = node.parent.resource()
+        return replace(check.environment, variables={"resource": holder.value, "rootResource": holder.value})
 
     def _name(self) -> str:
         return f"{self.key} ({self.source})" if self.source else self.key

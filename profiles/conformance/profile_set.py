@@ -13,8 +13,15 @@ from typing import Any
 import msgspec
 import zstandard
 
+from profiles.conformance.artifacts import (
+    check_code_system,
+    check_search_parameter,
+    check_structure_definition,
+    check_value_set,
+)
 from profiles.conformance.base import BaseRules
 from profiles.conformance.bindings import Bindings
+from profiles.conformance.bundles import check_bundle
 from profiles.conformance.codes import Codes
 from profiles.conformance.compile import Compiler
 from profiles.conformance.extensions import check_extension
@@ -58,6 +65,11 @@ class ProfileSet:
         self.specials: dict[str, tuple[Callable[[Node, Check], None], ...]] = {
             "Extension": (lambda node, check: check_extension(node, check, self),),
             "Resource": (self._claims,),
+            "Bundle": (check_bundle,),
+            "StructureDefinition": (lambda node, check: check_structure_definition(node, check, self),),
+            "SearchParameter": (check_search_parameter,),
+            "CodeSystem": (check_code_system,),
+            "ValueSet": (check_value_set,),
             "Questionnaire": (check_questionnaire,),
             "QuestionnaireResponse": (check_response,),
         }
@@ -139,7 +151,7 @@ class ProfileSet:
             found = Rule(str(definition["url"]), root.name)
             self._rules[url] = found  # before it is filled: profiles may refer to each other
             try:
-                if definition.get("derivation") == "constraint":
+                if definition["url"] in self._given or definition.get("derivation") == "constraint":
                     Compiler(found.url, root, self.tree, self._rule_or_none).fill(found, base)
             except BaseException:
                 del self._rules[url]

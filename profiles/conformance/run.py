@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.bindings import Bindings
 from profiles.fhirpath import Environment
-from profiles.fhirpath.model import Node, shape_of_resource
+from profiles.fhirpath.model import Node, children, shape_of_resource
 from profiles.issues import Issue
 
 if TYPE_CHECKING:
@@ -96,18 +96,35 @@ class Check:
 
     def resolve(self, reference: str, node: Node) -> Node | None:
         """The resource that a reference at ``node`` leads to; None where it is not to be had."""
-        if reference.startswith("#"):
-            return self._contained(reference[1:], node)
-        for bundle in _bundles(node):
-            found = self._in_bundle(bundle, reference, node)
-            if found is not None:
-                return found
-        if self.options.resolve is None:
-            return None
+        found = self.resolve_within(reference, node)
+        if found is not None or reference.startswith("#") or self.options.resolve is None:
+            return found
         if reference not in self._remote:
             value = self.options.resolve(reference)
             self._remote[reference] = None if value is None else Node(value, shape_of_resource(value))
         return self._remote[reference]
+
+    def resolve_within(self, reference: str, node: Node) -> Node | None:
+        """The same without looking outside of the whole resource."""
+        if reference.startswith("#"):
+            return self._contained(reference[1:], node)
+        for holder in _holders(node):
+            if holder.shape.name == "Bundle":
+                found = self._in_bundle(holder, reference, node)
+            else:
+                found = self._parameters(holder).get(reference)
+            if found is not None:
+                return found
+        return None
+
+    def _parameters(self, holder: Node) -> dict[str, Node]:
+        """The resources of a Parameters resource by Type/id."""
+        found = self._entries.get(id(holder.value))
+        if found is None:
+            found = self._entries[id(holder.value)] = {}
+            for resource in _in_parts(holder):
+                found.setdefault(f"{resource.shape.name}/{resource.content.get('id')}", resource)
+        return found
 
     def _contained(self, id: str, node: Node) -> Node | None:
         holder = node.resource()
@@ -157,8 +174,6 @@ def _version(resource: Node) -> str:
 
 def bundle_entries(bundle: Node) -> list[tuple[Node, Node]]:
     """The entries of a Bundle that have a resource, with it."""
-    from profiles.fhirpath.model import children
-
     entries: list[Any] = []
     children(bundle, "entry", entries)
     out: list[tuple[Node, Node]] = []
@@ -169,12 +184,23 @@ def bundle_entries(bundle: Node) -> list[tuple[Node, Node]]:
     return out
 
 
-def _bundles(node: Node) -> list[Node]:
-    """The Bundles that a node stands in, the nearest first."""
+def _in_parts(node: Node) -> list[Node]:
+    """The resources in the parameters of a Parameters resource or of a parameter."""
+    parts: list[Any] = []
+    children(node, "parameter" if node.shape.name == "Parameters" else "part", parts)
+    out: list[Any] = []
+    for part in parts:
+        children(part, "resource", out)
+        out += _in_parts(part)
+    return out
+
+
+def _holders(node: Node) -> list[Node]:
+    """The Bundles and Parameters that a node stands in, the nearest first."""
     out = []
     above: Node | None = node
     while above is not None:
-        if above.shape.name == "Bundle":
+        if above.shape.name in ("Bundle", "Parameters"):
             out.append(above)
         above = above.parent
     return out

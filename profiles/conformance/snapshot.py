@@ -166,9 +166,8 @@ class _Merge:
             if key in ("id", "path", "sliceName"):
                 continue
             if key in _APPENDED and key in old:
-                known = [c.get("key") for c in old[key]] if key == "constraint" else []
-                added = [v for v in value if (v.get("key") not in known if key == "constraint" else v not in old[key])]
-                old[key] = [*old[key], *added]
+                known = [_same(one) for one in old[key]]
+                old[key] = [*old[key], *(one for one in value if _same(one) not in known)]
             elif key == "type":
                 self._narrow(node, value)
             elif key == "slicing" and key in old:
@@ -189,6 +188,11 @@ class _Merge:
         node.facts["type"] = types
         if node.children and before != types and all("profile" in kind for kind in types) and not _is_inline(node):
             node.children = {}
+
+
+def _same(item: Any) -> Any:
+    """What makes two entries of a list the same: of constraints, key and expression."""
+    return (item["key"], item.get("expression")) if isinstance(item, dict) and "key" in item else item
 
 
 def _is_inline(node: Element) -> bool:
