@@ -176,7 +176,7 @@ def _check_include(include: dict[str, Any], path: str, check: Check) -> None:
     if not isinstance(system, str):
         return
     if not _ABSOLUTE.fullmatch(system):
-        check.add("invalid", f"the system of a value set is an absolute URI, not '{system}'", path)
+        check.add("invalid", f"the system of a value set is an absolute URI, not '{system}'", path, check.options.in_words)
         return
     for place, concept in enumerate(include.get("concept") or ()):
         code = concept.get("code") if isinstance(concept, dict) else None

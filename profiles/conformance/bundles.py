@@ -60,9 +60,9 @@ def _check_full_url(entry: Node, resource: Node, check: Check) -> None:
         return
     id = resource.content.get("id")
     if id is None:
-        check.add("invalid", f"the fullUrl {url} is that of a server, so the resource needs the id {match[2]}", entry)
+        check.add("invalid", f"the fullUrl {url} is that of a server, so the resource needs the id {match[2]}", entry, check.options.in_words)
     elif (resource.shape.name, id) != (match[1], match[2]):
-        check.add("invalid", f"the fullUrl {url} does not end in {resource.shape.name}/{id}", entry)
+        check.add("invalid", f"the fullUrl {url} does not end in {resource.shape.name}/{id}", entry, check.options.in_words)
 
 
 def _check_document(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:

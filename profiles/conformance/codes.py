@@ -23,7 +23,7 @@ _MIME = "urn:ietf:bcp:13"
 _LANGUAGE = "urn:ietf:bcp:47"
 # Codes of others that follow a grammar, so that a wrong form is certainly wrong.
 _FORMS = {
-    _MIME: re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;.*)?"),
+    _MIME: re.compile(r"xml|json|ttl|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;.*)?"),
     _LANGUAGE: re.compile(r"(?:[A-Za-z]{2,8}|x)(?:-[A-Za-z0-9]{1,8})*"),
 }
 _DEEP = 20

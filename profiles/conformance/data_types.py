@@ -55,7 +55,7 @@ def _quantity(node: Node, check: Check) -> None:
     if isinstance(system, str) and isinstance(code, str):
         verdict = check.bindings.lookup(system, code)
         if verdict.invalid:
-            check.add("code-invalid", verdict.reason, f"{node.path}.code")
+            check.add("code-invalid", verdict.reason, f"{node.path}.code", check.options.in_words)
 
 
 def _identifier(node: Node, check: Check) -> None:
@@ -65,7 +65,8 @@ def _identifier(node: Node, check: Check) -> None:
     text = value.get("value")
     if value.get("system") == _URI_SYSTEM and isinstance(text, str) and not _SCHEME.fullmatch(text):
         check.add(
-            "code-invalid", f"an identifier of the system {_URI_SYSTEM} has an absolute URI as value, not '{text}'", node
+            "code-invalid", f"an identifier of the system {_URI_SYSTEM} has an absolute URI as value, not '{text}'", node,
+            check.options.in_words,
         )
 
 

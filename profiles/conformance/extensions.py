@@ -68,7 +68,7 @@ def _check_parts(url: str, node: Node, check: Check, profiles: ProfileSet) -> No
     for place, part in enumerate(inner if isinstance(inner, list) else ()):
         name = part.get("url") if isinstance(part, dict) else None
         if isinstance(name, str) and not _ABSOLUTE.match(name) and name not in names:
-            check.add("invalid", f"the extension {url} has no part '{name}'", f"{node.path}.extension[{place}]")
+            check.add("invalid", f"the extension {url} has no part '{name}'", f"{node.path}.extension[{place}]", check.options.in_words)
 
 
 def _check_context(definition: dict[str, Any], node: Node, check: Check) -> None:

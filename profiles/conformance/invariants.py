@@ -16,6 +16,8 @@ from profiles.fhirpath.parser import parse
 from profiles.fhirpath.syntax import Binary, Call, Chain, Expr, Member, Path
 
 BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
+# R4 writes the type of FHIRPath for that of FHIR here.
+_CORRECTED = {"que-7": "operator = 'exists' implies (answer is boolean)"}
 # What the structural validation proves of every resource that passes it.
 PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1", "ref-1"})
 
@@ -37,7 +39,7 @@ class Invariant:
             isinstance(e, dict) and e.get("url") == BEST_PRACTICE and e.get("valueBoolean")
             for e in constraint.get("extension", ())
         )
-        text = str(constraint.get("expression", ""))
+        text = _CORRECTED.get(self.key) or str(constraint.get("expression", ""))
         self._expression: Expression | None = None
         self._fault = ""
         self.unless: tuple[str, ...] = ()
@@ -64,7 +66,7 @@ class Invariant:
         except FhirPathError as error:
             check.add("exception", f"{self._name()} cannot be evaluated here: {error}", node, "warning")
             return
-        if holds is not True:
+        if holds is False:
             severity = check.options.best_practice if self.best_practice else self.severity
             check.add("invariant", f"{self._name()}: {self.human}", node, severity)
 

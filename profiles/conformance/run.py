@@ -35,7 +35,8 @@ class Options:
     ``resolve``: finds resources outside of the one that is validated. ``must_resolve``: references that ``resolve``
     does not find are errors. ``displays``: the severity of a display that is not the code's own.
     ``claims``: the profiles in ``meta.profile`` are checked too. ``best_practice``: the severity of best-practice
-    invariants. ``hints``: also what is only information (preferred bindings). ``security``: texts that look like
+    invariants. ``in_words``: the severity of rules that the specification says in words only, and that some of its own
+    examples break (the form of full URLs, codes of quantities …). ``hints``: also what is only information (preferred bindings). ``security``: texts that look like
     HTML are errors.
     """
 
@@ -45,6 +46,7 @@ class Options:
     displays: str = "warning"
     claims: bool = True
     best_practice: str = "warning"
+    in_words: str = "warning"
     hints: bool = True
     security: bool = False
 

@@ -157,6 +157,7 @@ def _options(case: dict[str, Any], resources: list[dict[str, Any]], everything: 
     return Options(
         unknown_extensions="error",
         resolve=resolve,
+        in_words="error",
         displays="error" if told.get("wrong-displays") != "warning" else "warning",
         security=bool(told.get("security-checks")),
         must_resolve=str(told.get("validateReference", "")).startswith("CHECK_EXISTS"),
