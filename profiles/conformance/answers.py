@@ -13,12 +13,9 @@ from profiles.conformance import values
 from profiles.conformance.run import Check
 from profiles.definitions import load
 from profiles.fhirpath import FhirPathError, patterns, quantity
-from profiles.fhirpath.quantity import Quantity
 
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
-_UCUM = "http://unitsofmeasure.org"
-_MEGABYTE = 1024 * 1024
 # Type of question: the values that an answer to it may have.
 _TYPES = {
     "boolean": ("Boolean",),
@@ -159,8 +156,8 @@ def _check_attachment(question: Item, value: Any, at: str, check: Check) -> None
     if kinds and value.get("contentType") not in kinds:
         check.add("required", f"the attachment is {value.get('contentType')}, allowed is {', '.join(kinds)}", at)
     most, size = extension_value(question, _BASE + "maxSize"), value.get("size")
-    if isinstance(most, int | Decimal) and isinstance(size, int | Decimal) and size > most * _MEGABYTE:
-        check.add("required", f"the attachment has {size} bytes, allowed are {most} MB", at)
+    if isinstance(most, int | Decimal) and isinstance(size, int | Decimal) and size > most:
+        check.add("required", f"the attachment has {size} bytes, allowed are {most}", at)
 
 
 def _check_reference(question: Item, value: Any, at: str, check: Check) -> None:
@@ -196,21 +193,13 @@ def _check_quantity(question: Item, value: Any, at: str, check: Check) -> None:
 
 
 def _check_quantity_limit(value: Item, bound: Item, least: bool, at: str, check: Check) -> None:
-    ours, theirs = as_quantity(value), as_quantity(bound)
+    ours, theirs = values.as_quantity(value), values.as_quantity(bound)
     order = None if ours is None or theirs is None else quantity.compare(ours, theirs)
     words = "least" if least else "most"
     if order is None:
         check.add("invariant", f"the unit of the answer cannot be compared with that of the {words} value", at)
     elif order < 0 if least else order > 0:
         check.add("invariant", f"the answer is not at {words} {bound.get('value')} {bound.get('unit', '')}", at)
-
-
-def as_quantity(value: Item) -> Quantity | None:
-    """A FHIR Quantity in UCUM units as FHIRPath has it; None for other units."""
-    number = values.number(value.get("value"))
-    if value.get("system") != _UCUM or not isinstance(value.get("code"), str) or isinstance(number, bool):
-        return None
-    return Quantity(Decimal(number), value["code"]) if isinstance(number, int | Decimal) else None
 
 
 _TESTS: dict[str, tuple[Any, ...]] = {

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from profiles.conformance.code_forms import SNOMED, has_form, is_expression_constraint
 from profiles.conformance.run import Check
 from profiles.conformance.snapshot import STRUCTURE, SnapshotError, generate
 from profiles.definitions import load
@@ -37,9 +39,9 @@ def check_structure_definition(node: Node, check: Check, profiles: ProfileSet) -
     """A profile can be applied to its base, and its type profiles are of the types they are for."""
     definition = node.content
     base, own, derivation = (definition.get(key) for key in ("baseDefinition", "type", "derivation"))
-    if derivation == "specialization" and definition.get("kind") in ("resource", "complex-type", "primitive-type"):
+    if derivation == "specialization":
         known = profiles.definition(STRUCTURE + str(own))
-        if "/" not in str(own) and (known is None or known.get("url") != definition.get("url")):
+        if "/" not in str(own) and known is None:
             check.add("invalid", f"the type '{own}' is none of FHIR's: others have an absolute URL", f"{node.path}.type")
     if derivation == "specialization" and isinstance(base, str):
         above = profiles.definition(base)
@@ -77,9 +79,8 @@ def _check_type_profile(url: str, kind: dict[str, Any], path: str, check: Check,
     found = profiles.definition(url)
     if found is None or "/" in str(kind.get("code", "")):
         return
-    if str(found.get("type")) not in _lineage(str(kind.get("code"))) and _lineage(str(found.get("type"))).isdisjoint(
-        {str(kind.get("code"))}
-    ):
+    own, code = str(found.get("type")), str(kind.get("code"))
+    if own not in _lineage(code) and not ({"Resource", "DomainResource"} & {code}):
         check.add("exception", f"the profile {url} is for {found.get('type')}, not for {kind.get('code')}", path)
 
 
@@ -119,6 +120,23 @@ def check_search_parameter(node: Node, check: Check) -> None:
     for base in content.get("base", ()):
         if base not in known.base and not (_lineage(str(base)) & set(known.base)):
             check.add("business-rule", f"{derived} is not for {base}", node)
+
+
+def check_capabilities(node: Node, check: Check) -> None:
+    """The search parameters named are of the types that their definitions say."""
+    types = _parameter_types()
+    for at, rest in enumerate(node.content.get("rest") or ()):
+        for place, resource in enumerate((rest.get("resource") or ()) if isinstance(rest, dict) else ()):
+            for index, parameter in enumerate((resource.get("searchParam") or ()) if isinstance(resource, dict) else ()):
+                wanted = types.get(str(parameter.get("definition")).partition("|")[0])
+                if wanted is not None and parameter.get("type") != wanted:
+                    path = f"{node.path}.rest[{at}].resource[{place}].searchParam[{index}]"
+                    check.add("invalid", f"the parameter is of type {wanted}, not {parameter.get('type')}", path)
+
+
+@cache
+def _parameter_types() -> dict[str, str]:
+    return {parameter.url: parameter.type for parameter in load().search_parameters}
 
 
 def check_code_system(node: Node, check: Check) -> None:
@@ -186,12 +204,16 @@ def _check_include(include: dict[str, Any], path: str, check: Check) -> None:
                 check.add("business-rule", verdict.reason, f"{path}.concept[{place}]")
     for place, condition in enumerate(include.get("filter") or ()):
         if isinstance(condition, dict):
-            _check_filter(condition, f"{path}.filter[{place}]", check)
+            _check_filter(condition, system, f"{path}.filter[{place}]", check)
 
 
-def _check_filter(condition: dict[str, Any], path: str, check: Check) -> None:
+def _check_filter(condition: dict[str, Any], include_system: str, path: str, check: Check) -> None:
     name, value = condition.get("property"), condition.get("value")
-    if name in _BOOLEAN and condition.get("op") == "=" and value not in ("true", "false"):
+    if include_system == SNOMED and name == "constraint" and is_expression_constraint(str(value)) is False:
+        check.add("invalid", f"'{value}' is no expression constraint", path)
+    if name == "concept" and isinstance(value, str) and has_form(include_system, value) is False:
+        check.add("invalid", f"'{value}' has not the form of a code of {include_system}", path)
+    if isinstance(value, str) and name in _BOOLEAN and condition.get("op") == "=" and value not in ("true", "false"):
         check.add("invalid", f"the property {name} is true or false, not '{value}'", path)
 
 

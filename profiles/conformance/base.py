@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.data_types import SPECIAL
-from profiles.conformance.element_tests import check_bound
+from profiles.conformance.element_tests import check_bound, named_type
 from profiles.conformance.invariants import PROVEN, QUICK, Invariant, Quick
 from profiles.conformance.run import Check
 from profiles.definitions import Definitions, ElementDef
@@ -107,7 +107,7 @@ class BaseRules:
         if not isinstance(reference, str):
             return
         target = check.resolve(reference, node)
-        if target is None and check.options.must_resolve and "?" not in reference:
+        if target is None and check.options.must_resolve and named_type(reference):
             check.add("not-found", f"the reference '{reference}' leads nowhere", node)
         if target is not None and target.shape.name not in plan.targets and target.shape.name != "Element":
             check.add(

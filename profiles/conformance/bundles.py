@@ -29,6 +29,10 @@ def check_bundle(node: Node, check: Check) -> None:
     for entry, resource in entries:
         _check_full_url(entry, resource, check)
     kind = node.content.get("type")
+    if kind in ("document", "message", "searchset", "collection"):
+        for entry, _ in entries:
+            if "fullUrl" not in entry.content:
+                check.add("invalid", "an entry has a fullUrl", entry, check.options.in_words)
     if kind == "document":
         _check_document(node, entries, check)
     elif kind == "message":
@@ -134,7 +138,7 @@ def _check_search_set(node: Node, entries: list[tuple[Node, Node]], check: Check
             if kind != "OperationOutcome":
                 check.add("invalid", f"an entry of mode outcome holds an OperationOutcome, not a {kind}", resource)
             continue
-        if resource.content.get("id") is None:
+        if resource.content.get("id") is None and kind != "OperationOutcome":
             check.add("invalid", "what a search finds has an id", resource)
         if mode == "match" and searched is not None and kind not in (searched[1], "OperationOutcome"):
             check.add("invalid", f"the search was for {searched[1]}, this is a {kind}", resource)

@@ -6,7 +6,6 @@ a terminology service can take its place (``profiles.conformance.bindings.Bindin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -16,16 +15,10 @@ import msgspec
 import zstandard
 
 from profiles.conformance.bindings import VALID, Verdict
+from profiles.conformance.code_forms import has_form
 from profiles.fhirpath.units import unit
 
 UCUM = "http://unitsofmeasure.org"
-_MIME = "urn:ietf:bcp:13"
-_LANGUAGE = "urn:ietf:bcp:47"
-# Codes of others that follow a grammar, so that a wrong form is certainly wrong.
-_FORMS = {
-    _MIME: re.compile(r"xml|json|ttl|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;.*)?"),
-    _LANGUAGE: re.compile(r"(?:[A-Za-z]{2,8}|x)(?:-[A-Za-z0-9]{1,8})*"),
-}
 _DEEP = 20
 
 Resource = dict[str, Any]
@@ -101,6 +94,8 @@ class Codes:
     def validate(self, valueset: str, system: str | None, code: str, version: str = "", display: str = "") -> Verdict:
         """See ``Bindings.validate``."""
         verdict = self._contains(valueset, system, code)
+        if verdict is None and system is not None and has_form(system, code) is False:
+            verdict = False
         if verdict is None:
             return Verdict("unknown", f"the value set {valueset} cannot be decided here")
         if not verdict:
@@ -110,9 +105,12 @@ class Codes:
 
     def lookup(self, system: str, code: str, version: str = "", display: str = "") -> Verdict:
         """See ``Bindings.lookup``."""
-        form = _FORMS.get(system)
+        form = has_form(system, code)
         if form is not None:
-            return VALID if form.fullmatch(code) else Verdict("invalid", f"'{code}' is no code of {system}")
+            if not form:
+                return Verdict("invalid", f"'{code}' has not the form of a code of {system}")
+            if system.startswith("urn:ietf:"):
+                return VALID
         if system == UCUM:
             return VALID if unit(code) is not None else Verdict("unknown")
         found = self._system(system)

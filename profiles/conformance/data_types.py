@@ -12,7 +12,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from profiles.conformance.code_forms import LOINC, SNOMED
 from profiles.conformance.run import Check
+from profiles.conformance.texts import check_markup, check_narrative_links
 from profiles.fhirpath.model import Node
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
@@ -43,8 +45,13 @@ def _coding(node: Node, check: Check) -> None:
                 "invalid" if wrong_display else "code-invalid",
                 verdict.reason,
                 at,
-                check.options.displays if wrong_display else "error",
+                check.options.displays if wrong_display else _severity(system, check),
             )
+
+
+def _severity(system: str, check: Check) -> str:
+    """Of a wrong code: an error where the system is HL7's own or of a guide."""
+    return check.options.in_words if system in (SNOMED, LOINC) else "error"
 
 
 def _quantity(node: Node, check: Check) -> None:
@@ -89,4 +96,6 @@ SPECIAL: dict[str, tuple[Callable[[Node, Check], Any], ...]] = {
     "Quantity": (_quantity,),
     "Identifier": (_identifier,),
     "Attachment": (_attachment,),
+    "Narrative": (check_narrative_links,),
+    "Resource": (check_markup,),
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from profiles.conformance.rules import Rule, Test
 
 _MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+_MIN_LENGTH = "http://hl7.org/fhir/StructureDefinition/minLength"
+_MUST_HAVE_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue"
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri", "CodeableReference"})
 _SEVERITY = {"required": "error", "extensible": "warning", "preferred": "information"}
@@ -37,6 +39,8 @@ def of_value(facts: Facts, base: Facts, url: str, label: str) -> Iterator[Test]:
             yield _length(int(wanted), url, label)
         elif key.startswith(("minValue", "maxValue")):
             yield _limit(key, wanted, url, label)
+        elif key == "extension":
+            yield from _extended(wanted, url, label)
 
 
 def _equal(test: Callable[[Any], bool], wanted: Any, words: str, url: str, label: str) -> Test:
@@ -47,6 +51,31 @@ def _equal(test: Callable[[Any], bool], wanted: Any, words: str, url: str, label
             check.add("value", f"{text}, not {values.shown(node.value)}", node)
 
     return check_equal
+
+
+def _extended(extensions: list[Facts], url: str, label: str) -> Iterator[Test]:
+    """What extensions of an ElementDefinition add: the least length, and that there is a value."""
+    for extension in extensions:
+        if extension.get("url") == _MIN_LENGTH and "valueInteger" in extension:
+            yield _least_length(int(extension["valueInteger"]), url, label)
+        elif extension.get("url") == _MUST_HAVE_VALUE and extension.get("valueBoolean") is True:
+            yield _value_present(url, label)
+
+
+def _least_length(least: int, url: str, label: str) -> Test:
+    def check_length(node: Node, check: Check) -> None:
+        if isinstance(node.value, str) and len(node.value) < least:
+            check.add("value", f"{label} has at least {least} characters, not {len(node.value)} ({url})", node)
+
+    return check_length
+
+
+def _value_present(url: str, label: str) -> Test:
+    def check_present(node: Node, check: Check) -> None:
+        if node.value is None:
+            check.add("required", f"{label} has a value, not only extensions ({url})", node)
+
+    return check_present
 
 
 def _length(most: int, url: str, label: str) -> Test:

@@ -14,6 +14,7 @@ import msgspec
 import zstandard
 
 from profiles.conformance.artifacts import (
+    check_capabilities,
     check_code_system,
     check_search_parameter,
     check_structure_definition,
@@ -45,17 +46,23 @@ class ProfileSet:
     def __init__(self, resources: Iterable[Resource] = (), bindings: Bindings | None = None) -> None:
         """``resources``: StructureDefinitions, ValueSets and CodeSystems besides those of R4; others are left out.
 
+        ImplementationGuides among them may name profiles that all resources of a type have to satisfy (``global``).
+
         ``bindings``: the terminology to ask (default: that of R4 and of ``resources``).
         """
         self._definitions = load()
         self._validator = Validator(self._definitions)
         self._given: dict[str, Resource] = {}
+        self._global: dict[str, list[str]] = {}
         terminology = []
         for resource in resources:
             kind, url = resource.get("resourceType"), resource.get("url")
             if kind == "StructureDefinition" and isinstance(url, str):
                 self._given[url] = resource
                 self._given[f"{url}|{resource.get('version', '')}"] = resource
+            elif kind == "ImplementationGuide":
+                for one in resource.get("global", ()):
+                    self._global.setdefault(str(one.get("type")), []).append(str(one.get("profile")))
             elif kind in ("ValueSet", "CodeSystem"):
                 terminology.append(resource)
         self.bindings: Bindings = bindings if bindings is not None else Codes(terminology)
@@ -68,6 +75,7 @@ class ProfileSet:
             "Bundle": (check_bundle,),
             "StructureDefinition": (lambda node, check: check_structure_definition(node, check, self),),
             "SearchParameter": (check_search_parameter,),
+            "CapabilityStatement": (check_capabilities,),
             "CodeSystem": (check_code_system,),
             "ValueSet": (check_value_set,),
             "Questionnaire": (check_questionnaire,),
@@ -243,6 +251,8 @@ class ProfileSet:
         """The profiles that a resource itself claims, at any place."""
         if not check.options.claims:
             return
+        for url in self._global.get(node.shape.name, ()):
+            self._ask(url, node, check)
         meta = node.content.get("meta")
         claimed = meta.get("profile") if isinstance(meta, dict) else None
         for place, url in enumerate(claimed if isinstance(claimed, list) else ()):

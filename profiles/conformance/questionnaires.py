@@ -60,6 +60,9 @@ def check_response(node: Node, check: Check) -> None:
     found = check.resolve(canonical, node)
     if found is None and "|" in canonical:
         found = check.resolve(canonical.partition("|")[0], node)
+    if found is None and check.bindings.validate(canonical, None, "").outcome != "unknown":
+        check.add("invalid", f"{canonical} is a ValueSet, not a Questionnaire", f"{node.path}.questionnaire")
+        return
     if found is None:
         check.add(
             "not-found",

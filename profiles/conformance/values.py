@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from profiles.fhirpath import temporal
+from profiles.fhirpath import quantity, temporal
 
+_UCUM = "http://unitsofmeasure.org"
 Test = Callable[[Any], bool]
 
 
@@ -129,8 +130,17 @@ def _compare_quantities(value: Any, bound: dict[str, Any]) -> int | None:
     if not isinstance(value, dict) or "value" not in value:
         return None
     if value.get("code") != bound.get("code") or value.get("system") != bound.get("system"):
-        return None
+        ours, theirs = as_quantity(value), as_quantity(bound)
+        return None if ours is None or theirs is None else quantity.compare(ours, theirs)
     return _compare_numbers(value["value"], number(bound["value"]))
+
+
+def as_quantity(value: dict[str, Any]) -> quantity.Quantity | None:
+    """A FHIR Quantity in UCUM units as FHIRPath has it; None for other units."""
+    amount = number(value.get("value"))
+    if value.get("system") != _UCUM or not isinstance(value.get("code"), str) or isinstance(amount, bool):
+        return None
+    return quantity.Quantity(Decimal(amount), value["code"]) if isinstance(amount, int | Decimal) else None
 
 
 def _compare_times(value: Any, bound: str) -> int | None:

@@ -79,8 +79,10 @@ def group_of(case: dict[str, Any]) -> str:
 def run(case: dict[str, Any], everything: dict[str, str]) -> Verdict:
     """Validate the resource of a case as it is, and against the profile that the case names."""
     verdict = Verdict(case, group_of(case))
-    _judge(verdict, "as it is", case["expected"], case.get("supporting") or {}, [], everything)
     profile = case.get("profile")
+    # The reference validator had read what its profile needs before it looked at the resource as it is.
+    beside = (profile.get("supporting") if isinstance(profile, dict) else None) or {}
+    _judge(verdict, "as it is", case["expected"], {**(case.get("supporting") or {}), **beside}, [], everything)
     if isinstance(profile, dict) and profile:
         supporting = {**(case.get("supporting") or {}), **(profile.get("supporting") or {})}
         urls = []
@@ -159,7 +161,7 @@ def _options(case: dict[str, Any], resources: list[dict[str, Any]], everything: 
         resolve=resolve,
         in_words="error",
         displays="error" if told.get("wrong-displays") != "warning" else "warning",
-        security=bool(told.get("security-checks")),
+        security=bool(told.get("security-checks") or told.get("noHtmlInMarkdown")),
         must_resolve=str(told.get("validateReference", "")).startswith("CHECK_EXISTS"),
     )
 

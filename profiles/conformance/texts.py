@@ -1,0 +1,67 @@
+"""Texts: what looks like HTML in strings, and links of a narrative that lead nowhere.
+
+https://hl7.org/fhir/R4/security.html#narrative, https://hl7.org/fhir/R4/narrative.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from profiles.conformance.run import Check
+from profiles.fhirpath.model import Node
+
+_TAG = re.compile(r"<[A-Za-z/!][^<]*")
+_LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']#([^"']+)["']""")
+_ANCHOR = re.compile(r"""\s(?:id|name)\s*=\s*["']([^"']+)["']""")
+
+
+def check_markup(node: Node, check: Check) -> None:
+    """Note texts of a whole resource that look like HTML, where the caller wants that."""
+    if check.options.security and node.parent is None:
+        _scan(node.value, node.path, check)
+
+
+def _scan(value: Any, path: str, check: Check) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in ("div", "resourceType"):
+                _scan(inner, f"{path}.{key}", check)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _scan(inner, f"{path}[{place}]", check)
+    elif isinstance(value, str) and _TAG.search(value):
+        check.add("invalid", "the text looks like HTML", path)
+
+
+def check_narrative_links(node: Node, check: Check) -> None:
+    """A link within a narrative leads to a place in it, or to a contained resource."""
+    div = node.content.get("div")
+    if not isinstance(div, str) or 'href="#' not in div and "href='#" not in div:
+        return
+    known = set(_ANCHOR.findall(div))
+    holder: Node | None = node.parent
+    while holder is not None:
+        known |= _ids(holder.value)
+        holder = holder.parent
+    for target in _LINK.findall(div):
+        if target not in known:
+            at = f"{node.path}.div"
+            check.add("invalid", f"the link '#{target}' of the narrative leads nowhere", at, check.options.in_words)
+
+
+def _ids(value: Any) -> set[str]:
+    """The ids of contained resources, and anchors of all narratives of a resource."""
+    found: set[str] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if isinstance(one.get("id"), str):
+                found.add(one["id"])
+            if isinstance(one.get("div"), str):
+                found.update(_ANCHOR.findall(one["div"]))
+            waiting += list(one.values())
+        elif isinstance(one, list):
+            waiting += one
+    return found
