@@ -14,6 +14,7 @@ from profiles.conformance.code_forms import SNOMED, has_form, is_expression_cons
 from profiles.conformance.run import Check
 from profiles.conformance.snapshot import STRUCTURE, SnapshotError, generate
 from profiles.definitions import load
+from profiles.fhirpath import FhirPathError, compile
 from profiles.fhirpath.model import Node
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ _KNOWN = {
     "child": "code",
     "status": "code",
 }
+_PARAMETER = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter"
+_EXPRESSION = "http://hl7.org/fhir/StructureDefinition/cqf-expression"
+_VARIABLE = re.compile(r"%`?([A-Za-z][\w-]*)`?")
 _BOOLEAN = ("notSelectable", "inactive")
 
 
@@ -186,10 +190,40 @@ def check_value_set(node: Node, check: Check) -> None:
     for part in ("include", "exclude") if isinstance(compose, dict) else ():
         for place, include in enumerate(compose.get(part) or ()):
             if isinstance(include, dict):
-                _check_include(include, f"{node.path}.compose.{part}[{place}]", check)
+                _check_include(include, _parameters(node), f"{node.path}.compose.{part}[{place}]", check)
 
 
-def _check_include(include: dict[str, Any], path: str, check: Check) -> None:
+def _parameters(node: Node) -> frozenset[str]:
+    """The names of the parameters that a value set declares."""
+    found = [e for e in node.content.get("extension") or () if isinstance(e, dict) and e.get("url") == _PARAMETER]
+    parts = [p for e in found for p in e.get("extension") or () if isinstance(p, dict) and p.get("url") == "name"]
+    return frozenset(str(value) for part in parts for key, value in part.items() if key.startswith("value"))
+
+
+def _check_value_expression(
+    condition: dict[str, Any], parameters: frozenset[str], path: str, check: Check
+) -> None:
+    """The expression that a filter has for its value is FHIRPath over the declared parameters."""
+    beside = condition.get("_value")
+    for extension in beside.get("extension") or () if isinstance(beside, dict) else ():
+        told = extension.get("valueExpression") if isinstance(extension, dict) else None
+        if not isinstance(told, dict) or extension.get("url") != _EXPRESSION:
+            continue
+        text = str(told.get("expression", ""))
+        if told.get("language") != "text/fhirpath":
+            check.add("invalid", f"the language of the expression is text/fhirpath, not {told.get('language')}", path)
+            continue
+        try:
+            compile(text)
+        except FhirPathError as error:
+            check.add("exception", f"'{text}' is no FHIRPath: {error}", path)
+            continue
+        for name in _VARIABLE.findall(text):
+            if name not in parameters:
+                check.add("exception", f"the expression names %{name}, which is no parameter", path)
+
+
+def _check_include(include: dict[str, Any], parameters: frozenset[str], path: str, check: Check) -> None:
     system = include.get("system")
     if not isinstance(system, str):
         return
@@ -204,6 +238,7 @@ def _check_include(include: dict[str, Any], path: str, check: Check) -> None:
                 check.add("business-rule", verdict.reason, f"{path}.concept[{place}]")
     for place, condition in enumerate(include.get("filter") or ()):
         if isinstance(condition, dict):
+            _check_value_expression(condition, parameters, f"{path}.filter[{place}]", check)
             _check_filter(condition, system, f"{path}.filter[{place}]", check)
 
 

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ Special = Callable[[Node, Check], None]
 class _MemberPlan:
     """What is looked at under one JSON key: ``visit`` whether its values have rules of their own."""
 
-    __slots__ = ("binding", "coded", "invariants", "label", "member", "targets", "visit")
+    __slots__ = ("binding", "canonical", "coded", "invariants", "label", "member", "targets", "visit")
 
     def __init__(self, member: Member, label: str) -> None:
         self.member = member
@@ -34,6 +35,7 @@ class _MemberPlan:
         self.targets: tuple[str, ...] = ()
         self.visit = True
         self.coded = False
+        self.canonical = False
 
 
 class _Plan:
@@ -91,6 +93,8 @@ class BaseRules:
         binding = plan.binding
         if plan.coded and None in (node_.value for node_ in values):
             _check_missing_codes(values, plan.label, check)
+        if plan.canonical:
+            _check_canonicals(values, check)
         if binding is not None and (binding[0] != "preferred" or check.options.hints):
             for value in values:
                 check_bound(value, check, binding[1], binding[0], plan.label)
@@ -107,6 +111,8 @@ class BaseRules:
         if not isinstance(reference, str):
             return
         target = check.resolve(reference, node)
+        if target is None:
+            target = check.by_id(reference, node)
         if target is None and check.options.must_resolve and named_type(reference):
             check.add("not-found", f"the reference '{reference}' leads nowhere", node)
         if target is not None and target.shape.name not in plan.targets and target.shape.name != "Element":
@@ -171,20 +177,30 @@ class BaseRules:
             proven = binding.strength == "required" and self._definitions.codes(binding.valueset) is not None
             if not proven:
                 found.binding = (binding.strength, binding.valueset)
-        if element.primitive and not found.binding and not found.invariants:
+        found.canonical = kind == "canonical"
+        if element.primitive and not (found.binding or found.invariants or found.canonical):
             found.visit = False
         return found
 
 
-def _check_missing_codes(values: list[Any], label: str, check: Check) -> None:
-    """A code of a required value set is there, unless an extension says why it is not."""
+def _check_canonicals(values: list[Any], check: Check) -> None:
+    """https://hl7.org/fhir/R4/references.html#canonical"""
     for value in values:
-        urls = {e.get("url") for e in value.content.get("extension", ()) if isinstance(e, dict)}
-        if value.value is None and _ABSENT not in urls:
-            check.add("code-invalid", f"{label}: a code is required", value)
+        if isinstance(value.value, str) and not value.value.startswith("#") and not _ABSOLUTE.match(value.value):
+            text = f"a canonical reference is an absolute URL, not '{value.value}'"
+            check.add("invalid", text, value, check.options.in_words)
 
 
-_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+
+
+def _check_missing_codes(values: list[Any], label: str, check: Check) -> None:
+    """A code of a required value set is there: that it is absent is in no value set."""
+    for value in values:
+        if value.value is None:
+            check.add("code-invalid", f"{label}: a code is required", value, check.options.in_words)
+
+
 BEST = {
     "url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice",
     "valueBoolean": True,

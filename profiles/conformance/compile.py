@@ -94,6 +94,24 @@ class Compiler:
             found += self._type_tests(element, base, label)
         return found
 
+    def _part_of(self, url: str, path: str) -> Rule | None:
+        """The rule of one element, by its id, of another profile."""
+        try:
+            root = base = self._lookup(url)
+        except SnapshotError:
+            return None
+        base = self._lookup(STRUCTURE + root.name)
+        for step in path.split(".")[1:]:
+            name, _, slice_name = step.partition(":")
+            below = self._child(root, name)
+            found = below if below is None or not slice_name else below.slices.get(slice_name)
+            if found is None:
+                return None
+            root, base = found, self._base_child(base, name) or Element(name, {})
+        rule = Rule(url, path)
+        Compiler(url, self._lookup(url), self._lookup, self._rule_of)._fill(rule, root, base, path, ())
+        return rule
+
     def _known_of_types(self, element: Element) -> set[Any]:
         """The constraints that the element's type states itself, which are checked wherever the type stands."""
         keys: set[Any] = set()
@@ -110,6 +128,9 @@ class Compiler:
         found: list[Test] = []
         before = {p for kind in base.types for p in kind.get("profile", ())}
         by_code: dict[str, list[str]] = {}
+        part = element_tests.profile_part(element.types)
+        if part is not None:
+            return [element_tests.profile_element(*part, self.url, label, self._part_of)]
         for kind in element.types:
             # What an extension holds is checked against its definition wherever it stands.
             if kind.get("code") != "Extension":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from profiles.conformance.rules import Rule, Test
 
 _MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+_PROFILE_ELEMENT = "http://hl7.org/fhir/StructureDefinition/elementdefinition-profile-element"
 _MIN_LENGTH = "http://hl7.org/fhir/StructureDefinition/minLength"
 _MUST_HAVE_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue"
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
@@ -263,6 +264,36 @@ def profiles(wanted: list[str], url: str, label: str, rule_of: Callable[[str], R
             check.add("structure", f"{label}: the value fits none of the profiles {', '.join(wanted)} ({url})", node)
 
     return check_profiles
+
+
+def profile_part(types: list[Facts]) -> tuple[str, str] | None:
+    """The profile and the element in it that a type refers to (extension elementdefinition-profile-element)."""
+    if len(types) != 1:
+        return None
+    beside = types[0].get("_profile") or []
+    for url, more in zip(types[0].get("profile") or (), beside, strict=False):
+        for extension in (more or {}).get("extension", ()):
+            if extension.get("url") == _PROFILE_ELEMENT and "valueString" in extension:
+                return url, extension["valueString"]
+    return None
+
+
+def profile_element(
+    wanted: str, path: str, url: str, label: str, part_of: Callable[[str, str], Rule | None]
+) -> Test:
+    """The test of a value against one element of another profile."""
+    known: list[Rule | None] = []
+
+    def check_part(node: Node, check: Check) -> None:
+        if not known:
+            known.append(part_of(wanted, path))
+        rule = known[0]
+        if rule is None:
+            check.add("not-found", f"{label}: the element {path} of {wanted} is not known ({url})", node, "warning")
+        else:
+            rule.check(node, check)
+
+    return check_part
 
 
 def _fits_type(rule: Rule, node: Node) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 # HL7 defines extensions apart from R4 too, in a package of their own.
 _LATER = ("http://hl7.org/fhir/StructureDefinition/", "http://hl7.org/fhir/tools/StructureDefinition/")
+# R4 says one place and has the extension at another in its own definitions.
+_MOVED = {"ElementDefinition.type.code": "ElementDefinition.type"}
 _INDEX = re.compile(r"\[\d+\]")
 _ANYWHERE = frozenset({"Element", "Base"})
 
@@ -112,6 +114,7 @@ def _same(left: Node, right: Node) -> bool:
 def is_place(expression: str, node: Node) -> bool:
     """Whether a node is an element of the path named: of a type, of a resource, or of a type within it."""
     expression = expression.partition("#")[2] or expression
+    expression = _MOVED.get(expression, expression)
     if expression in _ANYWHERE or expression in node.shape.lineage:
         return True
     if expression in ("CanonicalResource", "MetadataResource"):

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/profiling.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -23,6 +24,7 @@ from profiles.conformance.artifacts import (
 from profiles.conformance.base import BaseRules
 from profiles.conformance.bindings import Bindings
 from profiles.conformance.bundles import check_bundle
+from profiles.conformance.code_forms import LOINC
 from profiles.conformance.codes import Codes
 from profiles.conformance.compile import Compiler
 from profiles.conformance.extensions import check_extension
@@ -79,7 +81,8 @@ class ProfileSet:
             "CodeSystem": (check_code_system,),
             "ValueSet": (check_value_set,),
             "Questionnaire": (check_questionnaire,),
-            "QuestionnaireResponse": (check_response,),
+            "QuestionnaireResponse": (lambda node, check: check_response(node, check, self),),
+            "Observation": (self._vital_signs,),
         }
         self._base = BaseRules(self._definitions, self)
 
@@ -247,6 +250,24 @@ class ProfileSet:
             return
         rule.check(node, check)
 
+    def kind_of(self, url: str) -> str:
+        """The resource type of a StructureDefinition or ValueSet that is known; empty for other URLs."""
+        if self.definition(url) is not None:
+            return "StructureDefinition"
+        return "ValueSet" if isinstance(self.bindings, Codes) and self.bindings.has(url) else ""
+
+    def _vital_signs(self, node: Node, check: Check) -> None:
+        """An Observation of a vital sign satisfies its profile: https://hl7.org/fhir/R4/observation-vitalsigns.html"""
+        code = node.content.get("code")
+        codings = code.get("coding") if isinstance(code, dict) else None
+        for coding in codings if isinstance(codings, list) else ():
+            if isinstance(coding, dict) and coding.get("system") == LOINC:
+                name = _VITAL_SIGNS.get(str(coding.get("code")))
+                rule = self.usable(STRUCTURE + name, node, check) if name else None
+                for issue in check.issues_of(node, rule) if rule is not None else ():
+                    severity = check.options.in_words if issue.severity == "error" else issue.severity
+                    check.found.append(replace(issue, severity=severity))
+
     def _claims(self, node: Node, check: Check) -> None:
         """The profiles that a resource itself claims, at any place."""
         if not check.options.claims:
@@ -265,6 +286,20 @@ class ProfileSet:
             rule = self.usable(url, node, check)
             if rule is not None:
                 self._apply(rule, node, check)
+
+
+_VITAL_SIGNS = {
+    "85353-1": "vitalspanel",
+    "9279-1": "resprate",
+    "8867-4": "heartrate",
+    "2708-6": "oxygensat",
+    "8310-5": "bodytemp",
+    "8302-2": "bodyheight",
+    "9843-4": "headcircum",
+    "29463-7": "bodyweight",
+    "39156-5": "bmi",
+    "85354-9": "bp",
+}
 
 
 def _distinct(issues: list[Issue]) -> list[Issue]:

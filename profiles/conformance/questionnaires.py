@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.answers import check_answer, extension_value, same_answer
 from profiles.conformance.enablement import Enablement, answers_by_link
 from profiles.conformance.run import Check
 from profiles.fhirpath.model import Node
+
+if TYPE_CHECKING:
+    from profiles.conformance.profile_set import ProfileSet
 
 _MIN_OCCURS = "http://hl7.org/fhir/StructureDefinition/questionnaire-minOccurs"
 _MAX_OCCURS = "http://hl7.org/fhir/StructureDefinition/questionnaire-maxOccurs"
@@ -52,7 +55,7 @@ def _descendants(item: Item) -> Iterator[Item]:
             yield from _descendants(inner)
 
 
-def check_response(node: Node, check: Check) -> None:
+def check_response(node: Node, check: Check, profiles: ProfileSet) -> None:
     """A QuestionnaireResponse against its Questionnaire, where that can be found."""
     canonical = node.content.get("questionnaire")
     if not isinstance(canonical, str):
@@ -60,8 +63,9 @@ def check_response(node: Node, check: Check) -> None:
     found = check.resolve(canonical, node)
     if found is None and "|" in canonical:
         found = check.resolve(canonical.partition("|")[0], node)
-    if found is None and check.bindings.validate(canonical, None, "").outcome != "unknown":
-        check.add("invalid", f"{canonical} is a ValueSet, not a Questionnaire", f"{node.path}.questionnaire")
+    known = profiles.kind_of(canonical)
+    if found is None and known:
+        check.add("invalid", f"{canonical} is a {known}, not a Questionnaire", f"{node.path}.questionnaire")
         return
     if found is None:
         check.add(

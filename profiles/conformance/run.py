@@ -37,7 +37,7 @@ class Options:
     ``claims``: the profiles in ``meta.profile`` are checked too. ``best_practice``: the severity of best-practice
     invariants. ``in_words``: the severity of rules that the specification says in words only, and that some of its own
     examples break (the form of full URLs, codes of quantities …). ``hints``: also what is only information (preferred bindings). ``security``: texts that look like
-    HTML are errors.
+    HTML are errors. ``examples``: URLs under example.org and the like may stand in records.
     """
 
     unknown_extensions: str = "warning"
@@ -49,6 +49,7 @@ class Options:
     in_words: str = "warning"
     hints: bool = True
     security: bool = False
+    examples: bool = True
 
 
 DEFAULT = Options()
@@ -118,6 +119,12 @@ class Check:
             if found is not None:
                 return found
         return None
+
+    def by_id(self, reference: str, node: Node) -> Node | None:
+        """The entry whose full URL is ``urn:uuid:`` and the id of a relative reference, which does not lead to it."""
+        id = reference.rpartition("/")[2]
+        found = [self.entries(h).get(f"urn:uuid:{id}") for h in _holders(node) if h.shape.name == "Bundle"]
+        return next((one for one in found if one is not None), None)
 
     def _parameters(self, holder: Node) -> dict[str, Node]:
         """The resources of a Parameters resource by Type/id."""

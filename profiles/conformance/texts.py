@@ -12,26 +12,30 @@ from profiles.conformance.run import Check
 from profiles.fhirpath.model import Node
 
 _TAG = re.compile(r"<[A-Za-z/!][^<]*")
+_EXAMPLE = re.compile(r"^https?://(?:[\w.-]*\.)?example\.(?:org|com|net)(?:[/:]|$)")
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']#([^"']+)["']""")
 _ANCHOR = re.compile(r"""\s(?:id|name)\s*=\s*["']([^"']+)["']""")
 
 
 def check_markup(node: Node, check: Check) -> None:
     """Note texts of a whole resource that look like HTML, where the caller wants that."""
-    if check.options.security and node.parent is None:
-        _scan(node.value, node.path, check)
+    if node.parent is None:
+        if check.options.security:
+            _scan(node.value, node.path, _TAG, "the text looks like HTML", check)
+        if not check.options.examples:
+            _scan(node.value, node.path, _EXAMPLE, "URLs of examples are not allowed here", check)
 
 
-def _scan(value: Any, path: str, check: Check) -> None:
+def _scan(value: Any, path: str, form: re.Pattern[str], text: str, check: Check) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in ("div", "resourceType"):
-                _scan(inner, f"{path}.{key}", check)
+                _scan(inner, f"{path}.{key}", form, text, check)
     elif isinstance(value, list):
         for place, inner in enumerate(value):
-            _scan(inner, f"{path}[{place}]", check)
-    elif isinstance(value, str) and _TAG.search(value):
-        check.add("invalid", "the text looks like HTML", path)
+            _scan(inner, f"{path}[{place}]", form, text, check)
+    elif isinstance(value, str) and form.search(value):
+        check.add("invalid", text, path)
 
 
 def check_narrative_links(node: Node, check: Check) -> None:
@@ -48,6 +52,17 @@ def check_narrative_links(node: Node, check: Check) -> None:
         if target not in known:
             at = f"{node.path}.div"
             check.add("invalid", f"the link '#{target}' of the narrative leads nowhere", at, check.options.in_words)
+
+
+def check_empty_narrative(node: Node, check: Check) -> None:
+    """txt-2: there is something to read or to see."""
+    div = node.content.get("div")
+    if isinstance(div, str) and "<img" not in div and not _MARKUP.sub("", div).strip():
+        text = "txt-2: The narrative SHALL have some non-whitespace content"
+        check.add("invariant", text, f"{node.path}.div", check.options.in_words)
+
+
+_MARKUP = re.compile(r"<[^>]*>")
 
 
 def _ids(value: Any) -> set[str]:

@@ -160,6 +160,7 @@ def _options(case: dict[str, Any], resources: list[dict[str, Any]], everything: 
         unknown_extensions="error",
         resolve=resolve,
         in_words="error",
+        examples=told.get("examples", True) is not False,
         displays="error" if told.get("wrong-displays") != "warning" else "warning",
         security=bool(told.get("security-checks") or told.get("noHtmlInMarkdown")),
         must_resolve=str(told.get("validateReference", "")).startswith("CHECK_EXISTS"),
