@@ -113,6 +113,8 @@ class BaseRules:
         target = check.resolve(reference, node)
         if target is None:
             target = check.by_id(reference, node)
+            if target is not None and named_type(reference) not in ("", target.shape.name):
+                check.add("structure", f"'{reference}' is the id of a {target.shape.name} in the Bundle", node)
         if target is None and check.options.must_resolve and named_type(reference):
             check.add("not-found", f"the reference '{reference}' leads nowhere", node)
         if target is not None and target.shape.name not in plan.targets and target.shape.name != "Element":

@@ -115,7 +115,7 @@ class Codes:
             return VALID if unit(code) is not None else Verdict("unknown")
         found = self._system(system)
         own = self._own.get(system)
-        if own is not None and own.get("content") == "supplement":
+        if own is not None and (own.get("content") == "supplement" or "supplements" in own):
             return Verdict("invalid", f"{system} is a supplement, and no code system that a code may be of")
         if found is None:
             return Verdict("unknown", f"the code system {system} is not known here")

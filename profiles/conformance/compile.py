@@ -26,19 +26,18 @@ class Compiler:
         self._root = root
         self._lookup = lookup
         self._rule_of = rule_of
-        self._referred: dict[str, Rule] = {}
         self._matcher = Matcher(lookup, rule_of, self._child)
 
     def fill(self, rule: Rule, base: Element) -> None:
         """Put into ``rule`` all that the profile demands beyond ``base``."""
-        self._fill(rule, self._root, base, self._root.name, ())
+        self._fill(rule, self._root, base, self._root.name)
 
-    def _fill(self, rule: Rule, element: Element, base: Element, label: str, within: tuple[str, ...]) -> None:
+    def _fill(self, rule: Rule, element: Element, base: Element, label: str) -> None:
         rule.tests = tuple(self._tests(element, base, label))
         kids = []
         for child in element.children.values():
             before = base.children.get(child.name) or self._base_child(base, child.name)
-            kid = self._kid(child, before or Element(child.name, {}), f"{label}.{child.name}", within)
+            kid = self._kid(child, before or Element(child.name, {}), f"{label}.{child.name}")
             if not kid.trivial:
                 kids.append(kid)
         rule.kids = tuple(kids)
@@ -71,7 +70,7 @@ class Compiler:
 
     def _target(self, reference: str) -> Element | None:
         names = reference.rpartition("#")[2].split(".")
-        target: Element | None = self._root if names[0] == self._root.name else self._lookup(STRUCTURE + names[0])
+        target: Element | None = self._lookup(STRUCTURE + names[0])
         for name in names[1:]:
             target = None if target is None else target.children.get(name)
         return target
@@ -109,7 +108,7 @@ class Compiler:
                 return None
             root, base = found, self._base_child(base, name) or Element(name, {})
         rule = Rule(url, path)
-        Compiler(url, self._lookup(url), self._lookup, self._rule_of)._fill(rule, root, base, path, ())
+        Compiler(url, self._lookup(url), self._lookup, self._rule_of)._fill(rule, root, base, path)
         return rule
 
     def _known_of_types(self, element: Element) -> set[Any]:
@@ -147,7 +146,7 @@ class Compiler:
 
     # Children and slices
 
-    def _kid(self, element: Element, base: Element, label: str, within: tuple[str, ...]) -> Kid:
+    def _kid(self, element: Element, base: Element, label: str) -> Kid:
         facts, before = element.facts, base.facts
         kid = Kid(element.name.removesuffix("[x]"), label, self.url)
         least = int(facts.get("min", 0))
@@ -158,45 +157,27 @@ class Compiler:
         codes = {_code(kind) for kind in element.types}
         if codes and codes < {_code(kind) for kind in base.types} or (_is_resource(base) and not _is_resource(element)):
             kid.types = frozenset(codes)
-        rule = self._rule(element, base, label, within)
+        rule = self._rule(element, base, label)
         if rule is not None:
             kid.rule = rule
         if element.slices:
-            kid.slicing = self._slicing(element, label, within)
+            kid.slicing = self._slicing(element, label)
         return kid
 
-    def _rule(self, element: Element, base: Element, label: str, within: tuple[str, ...]) -> Rule | None:
-        reference = element.facts.get("contentReference")
-        if isinstance(reference, str) and not element.children:
-            return self._content(reference)
+    def _rule(self, element: Element, base: Element, label: str) -> Rule | None:
         rule = Rule(self.url, label)
-        self._fill(rule, element, base, label, within)
+        self._fill(rule, element, base, label)
         return None if rule.trivial else rule
 
-    def _content(self, reference: str) -> Rule | None:
-        """The rule of the element that a content reference leads to, once for all that refer to it."""
-        found = self._referred.get(reference)
-        if found is None:
-            target = self._target(reference)
-            names = reference.rpartition("#")[2].split(".")
-            if target is None:
-                return None
-            found = self._referred[reference] = Rule(self.url, ".".join(names))
-            base: Element | None = self._lookup(STRUCTURE + names[0])
-            for name in names[1:]:
-                base = None if base is None else base.children.get(name)
-            self._fill(found, target, base or Element(names[-1], {}), ".".join(names), ())
-        return found
-
-    def _slicing(self, element: Element, label: str, within: tuple[str, ...]) -> Slicing:
+    def _slicing(self, element: Element, label: str) -> Slicing:
         told = element.facts.get("slicing") or {}
         slices = []
         for name, one in element.slices.items():
             kid = Kid(element.name.removesuffix("[x]"), f"{label}:{name}", self.url)
             kid.least, kid.most = int(one.facts.get("min", 0)), _most(one.facts)
-            kid.rule = self._rule(one, element, kid.label, within)
+            kid.rule = self._rule(one, element, kid.label)
             if one.slices:
-                kid.slicing = self._slicing(one, kid.label, within)
+                kid.slicing = self._slicing(one, kid.label)
             match = self._matcher.of(element, one, told)
             if match is None:
                 match = self._by_rule(one, kid)

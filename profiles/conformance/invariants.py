@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from profiles.conformance.run import Check
+from profiles.definitions import load
 from profiles.fhirpath import Environment, Expression, FhirPathError, Location, compile
 from profiles.fhirpath.model import Node
 from profiles.fhirpath.parser import parse
@@ -141,17 +143,16 @@ def _joined(parts: list[set[str] | None]) -> set[str] | None:
     return out
 
 
-_MAYBE_CHOICE = frozenset(
-    """value defaultValue fixed pattern minValue maxValue effective onset abatement deceased multipleBirth medication
-    occurrence performed product subject asNeeded doseQuantity rate dose serviced allowed location diagnosis procedure
-    module content actor target item entity topic legallyBinding scheduled reported timing answer initial used age born
-    detail example offset result identified statusReason population participantEffective exposure study amount
-    time date event collected additive minimumVolume substance quantity chargeItem""".split()  # noqa: SIM905
-)
+@cache
+def _choices() -> frozenset[str]:
+    """The names of all choice elements of R4."""
+    definitions = load()
+    elements = (e for name in definitions.type_names for e in definitions.type(name).elements.values())
+    return frozenset(element.name for element in elements if element.choice)
 
 
 def _first_key(head: Expr) -> set[str] | None:
-    if isinstance(head, Member) and head.name[:1].islower() and head.name not in _MAYBE_CHOICE:
+    if isinstance(head, Member) and head.name[:1].islower() and head.name not in _choices():
         return {head.name, "_" + head.name}
     return None
 

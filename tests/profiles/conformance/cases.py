@@ -69,10 +69,12 @@ def read(text: str) -> dict[str, Any]:
 
 
 def group_of(case: dict[str, Any]) -> str:
-    """``own`` (self-contained), ``profile`` (profiles, supporting files or packages at hand), ``no-package``."""
+    """``own`` (self-contained), ``profile`` (profiles, supporting files or packages at hand), ``absent`` (packages or
+    files that are not at hand: it cannot be judged).
+    """
     needed = case["options"].get("packages", [])
-    if any(name not in packages() for name in needed):
-        return "no-package"
+    if any(name not in packages() for name in needed) or "supporting5" in case["options"]:
+        return "absent"
     return "profile" if needed or case.get("profile") or case.get("supporting") else "own"
 
 
@@ -109,7 +111,8 @@ def _judge(
     case = verdict.case
     if expected is not None:
         verdict.wanted[key] = any(issue["severity"] in _BAD for issue in expected)
-    resources = []
+    resources: list[dict[str, Any]] = []
+    missing: list[str] = []
     for text in supporting.values():
         try:
             resources.append(read(text))
@@ -123,7 +126,11 @@ def _judge(
     except ParseError as error:
         issues = [Issue("invalid", str(error))]
     else:
-        issues = profile_set(resources).check(resource, urls, _options(case, resources, everything))
+        if case["options"].get("validateContains") == "IGNORE":
+            resource.pop("contained", None)
+        issues = profile_set(resources).check(resource, urls, _options(case, resources, everything, missing))
+        if missing:
+            verdict.group = "absent"
     verdict.issues[key] = issues
     verdict.found[key] = any(issue.severity in _BAD for issue in issues)
 
@@ -137,7 +144,9 @@ def profile_set(resources: list[dict[str, Any]]) -> ProfileSet:
     return ProfileSet.load(resources) if resources else _base()
 
 
-def _options(case: dict[str, Any], resources: list[dict[str, Any]], everything: dict[str, str]) -> Options:
+def _options(
+    case: dict[str, Any], resources: list[dict[str, Any]], everything: dict[str, str], missing: list[str]
+) -> Options:
     told = case["options"]
     by_reference = {f"{r.get('resourceType')}/{r.get('id')}": r for r in resources}
     by_url = {r["url"]: r for r in resources if "url" in r}
@@ -147,6 +156,8 @@ def _options(case: dict[str, Any], resources: list[dict[str, Any]], everything: 
         found = by_reference.get(reference) or by_url.get(plain)
         if found is None:
             text = everything.get(reference.rpartition("/")[2])
+            if text is None and told.get("validateReference") == "CHECK_VALID":
+                missing.append(reference)
             if text is not None:
                 try:
                     found = read(text)
@@ -187,14 +198,14 @@ def table(verdicts: list[Verdict], group: str) -> list[tuple[str, int, int, int]
 def main() -> None:
     start = time.process_time()
     verdicts = run_all()
-    for group in ("own", "profile", "no-package"):
+    for group in ("own", "profile", "absent"):
         rows = table(verdicts, group)
         judged, agreeing = sum(r[1] for r in rows), sum(r[2] for r in rows)
         print(f"\n{group}: {agreeing} of {judged} agree ({100 * agreeing / max(1, judged):.1f} %)")
         for module, some, good, none in rows:
             print(f"  {module:20} {good:3} of {some:3}" + (f"  ({none} without outcome)" if none else ""))
     for verdict in verdicts:
-        if not verdict.agrees and verdict.group != "no-package" and "-q" not in sys.argv:
+        if not verdict.agrees and verdict.group != "absent" and "-q" not in sys.argv:
             _explain(verdict)
     kinds = Counter((v.group, k) for v in verdicts for k in v.wanted if v.wanted[k] != v.found[k])
     print(kinds, f"{time.process_time() - start:.1f} s")
