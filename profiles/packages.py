@@ -175,4 +175,3 @@ def _package(manifest: dict[str, Any], resources: list[dict[str, Any]]) -> Packa
         tuple(dependencies),
         tuple(resources),
     )
-

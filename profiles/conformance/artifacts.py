@@ -46,7 +46,9 @@ def check_structure_definition(node: Node, check: Check, profiles: ProfileSet) -
     if derivation == "specialization":
         known = profiles.definition(STRUCTURE + str(own))
         if "/" not in str(own) and known is None:
-            check.add("invalid", f"the type '{own}' is none of FHIR's: others have an absolute URL", f"{node.path}.type")
+            check.add(
+                "invalid", f"the type '{own}' is none of FHIR's: others have an absolute URL", f"{node.path}.type"
+            )
     if derivation == "specialization" and isinstance(base, str):
         above = profiles.definition(base)
         if above is not None and above.get("type") == own:
@@ -131,7 +133,9 @@ def check_capabilities(node: Node, check: Check) -> None:
     types = _parameter_types()
     for at, rest in enumerate(node.content.get("rest") or ()):
         for place, resource in enumerate((rest.get("resource") or ()) if isinstance(rest, dict) else ()):
-            for index, parameter in enumerate((resource.get("searchParam") or ()) if isinstance(resource, dict) else ()):
+            for index, parameter in enumerate(
+                (resource.get("searchParam") or ()) if isinstance(resource, dict) else ()
+            ):
                 wanted = types.get(str(parameter.get("definition")).partition("|")[0])
                 if wanted is not None and parameter.get("type") != wanted:
                     path = f"{node.path}.rest[{at}].resource[{place}].searchParam[{index}]"
@@ -200,9 +204,7 @@ def _parameters(node: Node) -> frozenset[str]:
     return frozenset(str(value) for part in parts for key, value in part.items() if key.startswith("value"))
 
 
-def _check_value_expression(
-    condition: dict[str, Any], parameters: frozenset[str], path: str, check: Check
-) -> None:
+def _check_value_expression(condition: dict[str, Any], parameters: frozenset[str], path: str, check: Check) -> None:
     """The expression that a filter has for its value is FHIRPath over the declared parameters."""
     beside = condition.get("_value")
     for extension in beside.get("extension") or () if isinstance(beside, dict) else ():
@@ -228,7 +230,9 @@ def _check_include(include: dict[str, Any], parameters: frozenset[str], path: st
     if not isinstance(system, str):
         return
     if not _ABSOLUTE.fullmatch(system):
-        check.add("invalid", f"the system of a value set is an absolute URI, not '{system}'", path, check.options.in_words)
+        check.add(
+            "invalid", f"the system of a value set is an absolute URI, not '{system}'", path, check.options.in_words
+        )
         return
     for place, concept in enumerate(include.get("concept") or ()):
         code = concept.get("code") if isinstance(concept, dict) else None

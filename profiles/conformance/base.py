@@ -134,9 +134,7 @@ class BaseRules:
         except KeyError:
             return plan
         top, _, below = name.partition(".")
-        plan.invariants = tuple(
-            (QUICK.get(i.key), i) for i in self._stated(top, name) if i.key not in PROVEN
-        )
+        plan.invariants = tuple((QUICK.get(i.key), i) for i in self._stated(top, name) if i.key not in PROVEN)
         names = (*node.shape.lineage, name) if not below else (name, "BackboneElement")
         plan.specials = tuple(f for n in dict.fromkeys(names) for f in (*SPECIAL.get(n, ()), *self._own(n)))
         for key, element in definition.elements.items():
@@ -168,9 +166,7 @@ class BaseRules:
         kind = element.type
         paths = (f"{name}.{element.name}", f"{name}.{element.name}[x]")
         if kind not in paths:  # a backbone's stand in its own plan
-            found.invariants = tuple(
-                i for path in paths for i in self._stated(top, path) if i.key not in PROVEN
-            )
+            found.invariants = tuple(i for path in paths for i in self._stated(top, path) if i.key not in PROVEN)
         if element.targets and kind == "Reference":
             found.targets = element.targets
         binding = element.binding

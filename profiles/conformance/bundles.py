@@ -64,9 +64,16 @@ def _check_full_url(entry: Node, resource: Node, check: Check) -> None:
         return
     id = resource.content.get("id")
     if id is None:
-        check.add("invalid", f"the fullUrl {url} is that of a server, so the resource needs the id {match[2]}", entry, check.options.in_words)
+        check.add(
+            "invalid",
+            f"the fullUrl {url} is that of a server, so the resource needs the id {match[2]}",
+            entry,
+            check.options.in_words,
+        )
     elif (resource.shape.name, id) != (match[1], match[2]):
-        check.add("invalid", f"the fullUrl {url} does not end in {resource.shape.name}/{id}", entry, check.options.in_words)
+        check.add(
+            "invalid", f"the fullUrl {url} does not end in {resource.shape.name}/{id}", entry, check.options.in_words
+        )
 
 
 def _check_document(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:
@@ -126,9 +133,11 @@ def _matches(reference: str, node: Node, bundle: Node) -> int:
 def _check_search_set(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:
     """https://hl7.org/fhir/R4/http.html#search"""
     links = node.content.get("link")
-    self_links = [li.get("url", "") for li in links if isinstance(li, dict) and li.get("relation") == "self"] if isinstance(
-        links, list
-    ) else []
+    self_links = (
+        [li.get("url", "") for li in links if isinstance(li, dict) and li.get("relation") == "self"]
+        if isinstance(links, list)
+        else []
+    )
     searched = _SEARCHED.search(str(self_links[0])) if self_links else None
     for entry, resource in entries:
         search = entry.content.get("search")

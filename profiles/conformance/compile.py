@@ -155,7 +155,9 @@ class Compiler:
         if facts.get("max", "*") != before.get("max", "*"):
             kid.most = _most(facts)
         codes = {_code(kind) for kind in element.types}
-        if codes and codes < {_code(kind) for kind in base.types} or (_is_resource(base) and not _is_resource(element)):
+        if (codes and codes < {_code(kind) for kind in base.types}) or (
+            _is_resource(base) and not _is_resource(element)
+        ):
             kid.types = frozenset(codes)
         rule = self._rule(element, base, label)
         if rule is not None:

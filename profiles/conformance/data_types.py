@@ -32,7 +32,9 @@ def _coding(node: Node, check: Check) -> None:
     if not _SCHEME.fullmatch(system):
         check.add("invalid", f"the system of a coding is an absolute URI, not '{system}'", f"{node.path}.system")
     elif system.startswith(_VALUE_SETS):
-        check.add("invalid", f"the system of a coding is a code system, not a value set ({system})", f"{node.path}.system")
+        check.add(
+            "invalid", f"the system of a coding is a code system, not a value set ({system})", f"{node.path}.system"
+        )
     elif isinstance(code, str):
         display = value.get("display")
         verdict = check.bindings.lookup(
@@ -72,7 +74,9 @@ def _identifier(node: Node, check: Check) -> None:
     text = value.get("value")
     if value.get("system") == _URI_SYSTEM and isinstance(text, str) and not _SCHEME.fullmatch(text):
         check.add(
-            "code-invalid", f"an identifier of the system {_URI_SYSTEM} has an absolute URI as value, not '{text}'", node,
+            "code-invalid",
+            f"an identifier of the system {_URI_SYSTEM} has an absolute URI as value, not '{text}'",
+            node,
             check.options.in_words,
         )
 

@@ -320,5 +320,3 @@ def _named(reference: str) -> Node | None:
         return None
     value = {"resourceType": parts[-2], "id": parts[-1]}
     return Node(value, shape_of_resource(value))
-
-

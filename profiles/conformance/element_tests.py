@@ -206,7 +206,9 @@ def references(types: list[Facts], url: str, label: str, rule_of: Callable[[str]
             inside = target is not None and _top(target) is _top(node)
             mode = "bundled" if inside else "referenced"
         if mode not in modes and not (mode == "bundled" and "referenced" in modes):
-            check.add("structure", f"{label}: the reference is {mode}, allowed are {', '.join(sorted(modes))} ({url})", node)
+            check.add(
+                "structure", f"{label}: the reference is {mode}, allowed are {', '.join(sorted(modes))} ({url})", node
+            )
 
     return check_reference
 
@@ -278,9 +280,7 @@ def profile_part(types: list[Facts]) -> tuple[str, str] | None:
     return None
 
 
-def profile_element(
-    wanted: str, path: str, url: str, label: str, part_of: Callable[[str, str], Rule | None]
-) -> Test:
+def profile_element(wanted: str, path: str, url: str, label: str, part_of: Callable[[str, str], Rule | None]) -> Test:
     """The test of a value against one element of another profile."""
     known: list[Rule | None] = []
 

@@ -70,7 +70,12 @@ def _check_parts(url: str, node: Node, check: Check, profiles: ProfileSet) -> No
     for place, part in enumerate(inner if isinstance(inner, list) else ()):
         name = part.get("url") if isinstance(part, dict) else None
         if isinstance(name, str) and not _ABSOLUTE.match(name) and name not in names:
-            check.add("invalid", f"the extension {url} has no part '{name}'", f"{node.path}.extension[{place}]", check.options.in_words)
+            check.add(
+                "invalid",
+                f"the extension {url} has no part '{name}'",
+                f"{node.path}.extension[{place}]",
+                check.options.in_words,
+            )
 
 
 def _check_context(definition: dict[str, Any], node: Node, check: Check) -> None:
@@ -97,7 +102,9 @@ def _is_context(context: dict[str, Any], node: Node, parent: Node, check: Check)
         return is_place(expression, parent)
     if kind == "extension":
         holders = (parent, parent.parent)  # an extension, or the value of one
-        return any(h is not None and h.shape.name == "Extension" and h.content.get("url") == expression for h in holders)
+        return any(
+            h is not None and h.shape.name == "Extension" and h.content.get("url") == expression for h in holders
+        )
     if kind == "fhirpath":
         try:
             found = compile(expression).items(Location(parent.resource()), environment=check.environment)

@@ -27,6 +27,7 @@ _CORRECTED = {
 # What the structural validation proves of every resource that passes it.
 PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1", "ref-1"})
 
+
 class Invariant:
     """One constraint, ready to be checked on nodes. ``unless``: JSON keys without which it certainly holds.
 

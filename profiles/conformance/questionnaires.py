@@ -38,7 +38,9 @@ def _check_items(items: Any, path: str, check: Check) -> None:
         inner = {i["linkId"] for i in _descendants(item) if isinstance(i.get("linkId"), str)}
         conditions = item.get("enableWhen")
         if isinstance(conditions, list) and len(conditions) > 1 and "enableBehavior" not in item:
-            check.add("invariant", "que-12: If there are more than one enableWhen, enableBehavior must be specified", at)
+            check.add(
+                "invariant", "que-12: If there are more than one enableWhen, enableBehavior must be specified", at
+            )
         for condition in conditions if isinstance(conditions, list) else ():
             question = condition.get("question") if isinstance(condition, dict) else None
             if question in inner:
@@ -186,4 +188,3 @@ class _Response:
 
 def _is_answered(item: Item) -> bool:
     return bool(item.get("answer")) or any(_is_answered(i) for i in item.get("item", ()) if isinstance(i, dict))
-

@@ -139,7 +139,9 @@ class Slicing:
                 outside = True
                 if self.rules == "closed":
                     check.add(
-                        "structure", f"{self.label}: the value fits no slice, and others are not allowed ({self.url})", value
+                        "structure",
+                        f"{self.label}: the value fits no slice, and others are not allowed ({self.url})",
+                        value,
                     )
                 continue
             if outside and self.rules == "openAtEnd":
@@ -147,7 +149,9 @@ class Slicing:
                 outside = False
             if self.ordered and place < last:
                 check.add(
-                    "structure", f"{self.label}: the slice '{self.slices[place].name}' is out of order ({self.url})", value
+                    "structure",
+                    f"{self.label}: the slice '{self.slices[place].name}' is out of order ({self.url})",
+                    value,
                 )
             last = max(last, place)
             groups[place].append(value)

@@ -171,9 +171,7 @@ class _Merge:
                 old[key] = [*old[key], *(one for one in value if _same(one) not in known)]
             elif key == "type":
                 self._narrow(node, value)
-            elif key == "slicing" and key in old:
-                old[key] = old[key] | value
-            elif key == "binding" and key in old:
+            elif (key == "slicing" and key in old) or (key == "binding" and key in old):
                 old[key] = old[key] | value
             else:
                 old[key] = value

@@ -41,7 +41,7 @@ def _scan(value: Any, path: str, form: re.Pattern[str], text: str, check: Check)
 def check_narrative_links(node: Node, check: Check) -> None:
     """A link within a narrative leads to a place in it, or to a contained resource."""
     div = node.content.get("div")
-    if not isinstance(div, str) or 'href="#' not in div and "href='#" not in div:
+    if not isinstance(div, str) or ('href="#' not in div and "href='#" not in div):
         return
     known = set(_ANCHOR.findall(div))
     holder: Node | None = node.parent

@@ -27,9 +27,7 @@ def fixed(wanted: Any) -> Test:
         parts = {key: fixed(inner) for key, inner in wanted.items()}
         keys = parts.keys()
         return lambda value: (
-            value.__class__ is dict
-            and value.keys() == keys
-            and all(test(value[key]) for key, test in parts.items())
+            value.__class__ is dict and value.keys() == keys and all(test(value[key]) for key, test in parts.items())
         )
     if isinstance(wanted, list):
         tests = [fixed(inner) for inner in wanted]

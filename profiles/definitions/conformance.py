@@ -16,9 +16,20 @@ Resource = dict[str, Any]
 
 _STRUCTURE = ("url", "version", "name", "status", "kind", "abstract", "context", "contextInvariant", "type")
 _STRUCTURE_END = ("baseDefinition", "derivation")
-_ELEMENT = (
-    "id path sliceName slicing min max base contentReference type maxLength isModifier mustSupport"
-).split()
+_ELEMENT = [
+    "id",
+    "path",
+    "sliceName",
+    "slicing",
+    "min",
+    "max",
+    "base",
+    "contentReference",
+    "type",
+    "maxLength",
+    "isModifier",
+    "mustSupport",
+]
 _BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
 
 
@@ -75,9 +86,7 @@ def code_systems(found: dict[str, Resource]) -> dict[str, list[Any]]:
 
 
 def _concepts(concepts: Iterable[Resource]) -> list[list[Any]]:
-    return [
-        [c["code"], c.get("display", ""), *([_concepts(c["concept"])] if "concept" in c else [])] for c in concepts
-    ]
+    return [[c["code"], c.get("display", ""), *([_concepts(c["concept"])] if "concept" in c else [])] for c in concepts]
 
 
 def value_sets(found: dict[str, Resource]) -> dict[str, Resource]:
