@@ -87,11 +87,11 @@ def check_answer(question: Item, questionnaire: Item, answer: Item, at: str, che
     if kind not in allowed:
         check.add("invariant", f"an answer to a question of type {asked} is no {kind}", at)
         return
-    if options and not any(same_answer(option, answer) for option in options):
-        if not (asked == "open-choice" and kind == "String"):
-            check.add("invariant", f"{values.shown(_brief(value))} is not among the answers offered", at)
+    is_free = asked == "open-choice" and kind == "String"
+    if options and not is_free and not any(same_answer(option, answer) for option in options):
+        check.add("invariant", f"{values.shown(_brief(value))} is not among the answers offered", at)
     valueset = question.get("answerValueSet")
-    if isinstance(valueset, str) and not (asked == "open-choice" and kind == "String"):
+    if isinstance(valueset, str) and not is_free:
         _check_value_set(valueset, kind, value, at, check)
     for test in _TESTS.get(kind, ()):
         test(question, value, at, check)

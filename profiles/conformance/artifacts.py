@@ -191,7 +191,9 @@ def _concepts(concepts: Any) -> Iterator[dict[str, Any]]:
 def check_value_set(node: Node, check: Check) -> None:
     """Systems are absolute, and what is listed or filtered by is in the code system, where that is known."""
     compose = node.content.get("compose")
-    for part in ("include", "exclude") if isinstance(compose, dict) else ():
+    if not isinstance(compose, dict):
+        return
+    for part in ("include", "exclude"):
         for place, include in enumerate(compose.get(part) or ()):
             if isinstance(include, dict):
                 _check_include(include, _parameters(node), f"{node.path}.compose.{part}[{place}]", check)

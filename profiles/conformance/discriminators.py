@@ -181,8 +181,7 @@ class Matcher:
     def _value(self, ends: list[Element], implied: list[Any], bound: frozenset[str]) -> Match | None:
         tests = [test for element in ends if (test := self._of_element(element, 0, bound)) is not None]
         for value in implied:
-            same = values.pattern(value)
-            tests.append(lambda node, check, same=same: same(node.value))
+            tests.append(_of_value(values.pattern(value)))
         if not tests:
             return None
         return lambda node, check: any(test(node, check) for test in tests)
@@ -193,7 +192,7 @@ class Matcher:
         for key, wanted in facts.items():
             if key.startswith(("fixed", "pattern")):
                 test = (values.fixed if key.startswith("fixed") else values.pattern)(wanted)
-                return lambda node, check, test=test: test(node.value)
+                return _of_value(test)
         bound = facts.get("binding")
         if isinstance(bound, dict) and bound.get("strength") == "required" and "valueSet" in bound and depth == 0:
             valueset = bound["valueSet"]
@@ -227,6 +226,10 @@ class Matcher:
         if len(profiles) != 1:
             return None
         return self._of_element(self._lookup(profiles[0]), depth + 1)
+
+
+def _of_value(test: values.Test) -> Match:
+    return lambda node, check: test(node.value)
 
 
 def _referred(url: str, lookup: Lookup) -> Element:

@@ -31,13 +31,14 @@ class Options:
     """How strict a validation is.
 
     ``unknown_extensions``: the severity of an extension whose definition is not known ("error", "warning",
-    "information"); with a URL under ``example.org`` it is always information.
+    "information"); one of HL7's own is at most a warning, one that modifies always an error.
     ``resolve``: finds resources outside of the one that is validated. ``must_resolve``: references that ``resolve``
     does not find are errors. ``displays``: the severity of a display that is not the code's own.
     ``claims``: the profiles in ``meta.profile`` are checked too. ``best_practice``: the severity of best-practice
     invariants. ``in_words``: the severity of rules that the specification says in words only, and that some of its own
-    examples break (the form of full URLs, codes of quantities …). ``hints``: also what is only information (preferred bindings). ``security``: texts that look like
-    HTML are errors. ``examples``: URLs under example.org and the like may stand in records.
+    examples break (the form of full URLs, codes of quantities …). ``hints``: also what is only information (preferred
+    bindings). ``security``: texts that look like HTML are errors. ``examples``: URLs under example.org and the like
+    may stand in records.
     """
 
     unknown_extensions: str = "warning"

@@ -65,7 +65,7 @@ def _element(element: Resource, view: str) -> Resource:
 
 
 def _constraint(constraint: Resource) -> Resource:
-    out = {k: constraint[k] for k in ("key", "severity", "human", "expression", "source") if k in constraint}
+    out: Resource = {k: constraint[k] for k in ("key", "severity", "human", "expression", "source") if k in constraint}
     if any(e["url"] == _BEST_PRACTICE and e.get("valueBoolean") for e in constraint.get("extension", ())):
         out["extension"] = [{"url": _BEST_PRACTICE, "valueBoolean": True}]
     return out
@@ -104,7 +104,7 @@ def _value_set(valueset: Resource) -> Resource:
 
 
 def _included(include: Resource) -> Resource:
-    out = {key: include[key] for key in ("system", "version", "valueSet", "filter") if key in include}
+    out: Resource = {key: include[key] for key in ("system", "version", "valueSet", "filter") if key in include}
     if "concept" in include:
         if include.get("system", "").startswith(OWN_SYSTEMS):
             out["concept"] = [concept["code"] for concept in include["concept"]]

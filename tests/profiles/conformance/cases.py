@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -90,10 +91,8 @@ def run(case: dict[str, Any], everything: dict[str, str]) -> Verdict:
         urls = []
         if profile.get("content"):
             supporting[profile["source"]] = profile["content"]
-            try:
+            with suppress(ParseError, KeyError):
                 urls.append(read(profile["content"])["url"])
-            except (ParseError, KeyError):
-                pass
         elif profile.get("source"):
             urls.append(profile["source"])
         _judge(verdict, "profile", profile.get("expected"), supporting, urls, everything)
