@@ -26,6 +26,7 @@ from fhir_server.secrets import MasterKey
 from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
+from fhir_server.validation.profiles import Profiles
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -57,18 +58,19 @@ def open_context(settings: Settings, access: Access, master: MasterKey | None = 
 def _context(settings: Settings, access: Access, master: MasterKey, witness: Callable[[], Witness | None]) -> Context:
     definitions = load()
     extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
+    store = SqliteStore.open(
+        settings.data,
+        extractor,
+        zone=settings.zone,
+        clock=wall_clock,
+        search_seconds=settings.search_seconds,
+        keep_seconds=settings.page_seconds,
+        include_max=settings.include_max,
+        witness=witness,
+        master=master,
+    )
     return Context(
-        store=SqliteStore.open(
-            settings.data,
-            extractor,
-            zone=settings.zone,
-            clock=wall_clock,
-            search_seconds=settings.search_seconds,
-            keep_seconds=settings.page_seconds,
-            include_max=settings.include_max,
-            witness=witness,
-            master=master,
-        ),
+        store=store,
         definitions=definitions,
         extractor=extractor,
         validator=Validator(definitions),
@@ -77,6 +79,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         access=access,
         clock=wall_clock,
         new_id=new_id,
+        profiles=Profiles(settings.data, store, extractor),
     )
 
 
@@ -95,7 +98,7 @@ def application(settings: Settings) -> Application:
 def _start(settings: Settings) -> Started:
     if settings.open:
         context = _settled(open_context(settings, Access.everything("development mode (--open)")))
-        return Started(context, context.store.close)
+        return Started(context, lambda: _close(context))
     master = MasterKey.open(settings.data)
     mask = masker(harmless(load()), master.derive("audit mask"))
     auditor = Auditor(
@@ -118,7 +121,7 @@ def _start(settings: Settings) -> Started:
         auditor.close()
         tokens.close()
         auth_file.close()
-        store.close()
+        _close(context)
 
     async def wards(person: str) -> list[str]:
         return store.wards(person)
@@ -128,6 +131,12 @@ def _start(settings: Settings) -> Started:
     watched = replace(context, store=WatchedStore(store), routes=served)
     admission = Admission(tokens, context.validator)
     return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))
+
+
+def _close(context: Context) -> None:
+    if context.profiles is not None:
+        context.profiles.close()
+    context.store.close()
 
 
 def _settled(context: Context) -> Context:

@@ -14,6 +14,7 @@ from profiles.issues import Issue
 if TYPE_CHECKING:
     from fhir_server.http.routes import Routes
     from fhir_server.search.extract import Extractor
+    from fhir_server.validation.profiles import Profiles
     from profiles.definitions import Definitions
 
 
@@ -31,7 +32,8 @@ class Context:
 
     ``access`` says on whose behalf it runs, ``requester`` who that is (None: nobody asked by HTTP, or the
     development mode). ``clock`` gives microseconds since 1970 UTC,
-    ``new_id`` a fresh logical id. ``routes`` is the table of what is registered.
+    ``new_id`` a fresh logical id. ``routes`` is the table of what is registered. ``profiles``: those in force, with
+    the policy of validation (None: structure alone is checked).
     """
 
     store: Store
@@ -44,3 +46,4 @@ class Context:
     clock: Callable[[], int]
     new_id: Callable[[], str]
     requester: Requester | None = None
+    profiles: Profiles | None = None
