@@ -93,7 +93,11 @@ class _Merge:
             child, code = choice
             if [kind.get("code") for kind in child.types] == [code] and not child.slices and not slice_name:
                 return child
-            return self._shorthand(child, code, slice_name or name)
+            if slice_name:
+                one = self._slice(child, slice_name)
+                one.facts["type"] = [kind for kind in one.types if kind.get("code") == code]
+                return one
+            return self._shorthand(child, code, name)
         return self._slice(child, slice_name) if slice_name else child
 
     def _shorthand(self, child: Element, code: str, slice_name: str) -> Element:
