@@ -65,7 +65,7 @@ def read_policy(folder: Path) -> Policy:
     try:
         value = parse(content)
     except ParseError as error:
-        raise ValueError(f"{FILE}: {error}") from None
+        raise ValueError(f"{FILE} is no JSON: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{FILE}: it is a JSON object")
     unknown = value.keys() - _MEMBERS
