@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/bundle.html, https://hl7.org/fhir/R4/documents.html, htt
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,9 +35,9 @@ def check_bundle(node: Node, check: Check) -> None:
             if "fullUrl" not in entry.content:
                 check.add("invalid", "an entry has a fullUrl", entry, check.options.in_words)
     if kind == "document":
-        _check_document(node, entries, check)
+        _check_document(entries, check)
     elif kind == "message":
-        _check_message(node, entries, check)
+        _check_message(entries, check)
     elif kind == "searchset":
         _check_search_set(node, entries, check)
 
@@ -76,16 +77,20 @@ def _check_full_url(entry: Node, resource: Node, check: Check) -> None:
         )
 
 
-def _check_document(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:
+def _check_document(entries: list[tuple[Node, Node]], check: Check) -> None:
     if not entries or entries[0][1].shape.name != "Composition":
         return
-    composition = entries[0][1]
+    composition, urls = entries[0][1], _urls(entries)
     for name in _OF_COMPOSITION:
-        _check_all_there(composition, (name,), "Composition." + name, node, check)
-    _check_all_there(composition, ("attester", "party"), "Composition.attester.party", node, check)
+        _check_all_there(composition, (name,), "Composition." + name, urls, check)
+    _check_all_there(composition, ("attester", "party"), "Composition.attester.party", urls, check)
     for section in _sections(composition):
         for name in ("author", "focus", "entry"):
-            _check_all_there(section, (name,), "Composition.section." + name, node, check)
+            _check_all_there(section, (name,), "Composition.section." + name, urls, check)
+
+
+def _urls(entries: list[tuple[Node, Node]]) -> Counter[str]:
+    return Counter(url for entry, _ in entries if isinstance(url := entry.content.get("fullUrl"), str))
 
 
 def _sections(node: Node) -> Iterator[Node]:
@@ -96,13 +101,13 @@ def _sections(node: Node) -> Iterator[Node]:
         yield from _sections(section)
 
 
-def _check_message(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:
+def _check_message(entries: list[tuple[Node, Node]], check: Check) -> None:
     if entries and entries[0][1].shape.name == "MessageHeader":
         for name in ("focus", "author", "enterer", "responsible"):
-            _check_all_there(entries[0][1], (name,), "MessageHeader." + name, node, check)
+            _check_all_there(entries[0][1], (name,), "MessageHeader." + name, _urls(entries), check)
 
 
-def _check_all_there(start: Node, names: tuple[str, ...], label: str, bundle: Node, check: Check) -> None:
+def _check_all_there(start: Node, names: tuple[str, ...], label: str, urls: Counter[str], check: Check) -> None:
     nodes = [start]
     for name in names:
         found: list[Any] = []
@@ -113,21 +118,19 @@ def _check_all_there(start: Node, names: tuple[str, ...], label: str, bundle: No
         reference = node.value.get("reference") if isinstance(node.value, dict) else None
         if not isinstance(reference, str) or reference.startswith("#"):
             continue
-        several = _matches(reference, node, bundle)
+        several = _matches(reference, node, urls)
         if several > 1:
             check.add("invalid", f"{label}: the Bundle has {several} entries for '{reference}'", node)
         elif check.resolve_within(reference, node) is None:
             check.add("not-found", f"{label}: the Bundle has no entry for '{reference}'", node)
 
 
-def _matches(reference: str, node: Node, bundle: Node) -> int:
+def _matches(reference: str, node: Node, urls: Counter[str]) -> int:
     """How many entries have the full URL that an unversioned reference means."""
     if "/_history/" in reference:
         return 0
     base = full_url_of(node) or ""
-    urls = [entry.content.get("fullUrl") for entry, _ in bundle_entries(bundle)]
-    wanted = {reference, "/".join(base.split("/")[:-2]) + "/" + reference}
-    return sum(url in wanted for url in urls)
+    return urls[reference] + urls["/".join(base.split("/")[:-2]) + "/" + reference]
 
 
 def _check_search_set(node: Node, entries: list[tuple[Node, Node]], check: Check) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from profiles.conformance.code_forms import LOINC, SNOMED
 from profiles.conformance.run import Check
-from profiles.conformance.texts import check_empty_narrative, check_markup, check_narrative_links
+from profiles.conformance.texts import check_empty_narrative, check_ids, check_markup, check_narrative_links
 from profiles.fhirpath.model import Node
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
@@ -101,5 +101,5 @@ SPECIAL: dict[str, tuple[Callable[[Node, Check], Any], ...]] = {
     "Identifier": (_identifier,),
     "Attachment": (_attachment,),
     "Narrative": (check_narrative_links, check_empty_narrative),
-    "Resource": (check_markup,),
+    "Resource": (check_markup, check_ids),
 }

@@ -18,10 +18,19 @@ from profiles.fhirpath.model import Node
 if TYPE_CHECKING:
     from profiles.conformance.rules import Rule, Test
 
+# https://hl7.org/fhir/R5/elementdefinition.html#additional-bindings, as guides for R4 write it
+_ADDITIONAL = frozenset(
+    {
+        "http://hl7.org/fhir/tools/StructureDefinition/additional-binding",
+        "http://hl7.org/fhir/StructureDefinition/elementdefinition-additionalBinding",
+    }
+)
+_PURPOSES = {"required": "required", "maximum": "required", "extensible": "extensible", "preferred": "preferred"}
 _MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 _PROFILE_ELEMENT = "http://hl7.org/fhir/StructureDefinition/elementdefinition-profile-element"
 _MIN_LENGTH = "http://hl7.org/fhir/StructureDefinition/minLength"
 _MUST_HAVE_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue"
+_ALTERNATIVES = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.valueAlternatives"
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri", "CodeableReference"})
 _SEVERITY = {"required": "error", "extensible": "warning", "preferred": "information"}
@@ -60,7 +69,10 @@ def _extended(extensions: list[Facts], url: str, label: str) -> Iterator[Test]:
         if extension.get("url") == _MIN_LENGTH and "valueInteger" in extension:
             yield _least_length(int(extension["valueInteger"]), url, label)
         elif extension.get("url") == _MUST_HAVE_VALUE and extension.get("valueBoolean") is True:
-            yield _value_present(url, label)
+            yield _value_present(frozenset(), url, label)
+    others = [e.get("valueCanonical") for e in extensions if e.get("url") == _ALTERNATIVES]
+    if others:
+        yield _value_present(frozenset(str(other) for other in others), url, label)
 
 
 def _least_length(least: int, url: str, label: str) -> Test:
@@ -71,9 +83,12 @@ def _least_length(least: int, url: str, label: str) -> Test:
     return check_length
 
 
-def _value_present(url: str, label: str) -> Test:
+def _value_present(alternatives: frozenset[str], url: str, label: str) -> Test:
+    """That there is a value, or one of the extensions that may stand for it."""
+
     def check_present(node: Node, check: Check) -> None:
-        if node.value is None:
+        urls = {e.get("url") for e in node.content.get("extension", ()) if isinstance(e, dict)}
+        if node.value is None and alternatives.isdisjoint(urls):
             check.add("required", f"{label} has a value, not only extensions ({url})", node)
 
     return check_present
@@ -110,6 +125,11 @@ def binding(facts: Facts, base: Facts, url: str, label: str) -> Iterator[Test]:
     if isinstance(valueset, str) and strength in _SEVERITY and not same:
         yield _bound(valueset, str(strength), url, label)
     for extension in bound.get("extension", ()):
+        if extension.get("url") in _ADDITIONAL:
+            parts = {p.get("url"): v for p in extension.get("extension", ()) for k, v in p.items() if k[:5] == "value"}
+            strength = _PURPOSES.get(str(parts.get("purpose")))
+            if strength is not None and isinstance(parts.get("valueSet"), str):
+                yield _bound(parts["valueSet"], strength, url, label)
         if extension.get("url") == _MAX_VALUE_SET:
             most = extension.get("valueCanonical") or extension.get("valueUri")
             if isinstance(most, str):

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.constraint
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -18,9 +19,10 @@ from profiles.fhirpath.parser import parse
 from profiles.fhirpath.syntax import Binary, Call, Chain, Expr, Member, Path
 
 BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
-# Expressions of R4 that its own examples do not satisfy: what is absent is not refused, and types are FHIR's.
+# R4 and guides name FHIRPath's own types where they mean those of FHIR (que-7), and are understood everywhere.
+_OWN_TYPE = re.compile(r"\b(is|as)\s+(Boolean|String|Integer|Decimal|DateTime|Date|Time)\b")
+# Expressions of R4 that its own examples do not satisfy: what is absent is not refused.
 _CORRECTED = {
-    "que-7": "operator = 'exists' implies (answer is boolean)",
     "bdl-8": "fullUrl.exists() implies fullUrl.contains('/_history/').not()",
     "ras-2": "probability.exists() implies (probability is decimal implies (probability as decimal) <= 100)",
 }
@@ -47,6 +49,7 @@ class Invariant:
             for e in constraint.get("extension", ())
         )
         text = _CORRECTED.get(self.key) or str(constraint.get("expression", ""))
+        text = _OWN_TYPE.sub(lambda match: f"{match[1]} {match[2][0].lower()}{match[2][1:]}", text)
         self._expression: Expression | None = None
         self._fault = ""
         self.unless: tuple[str, ...] = ()

@@ -211,7 +211,7 @@ class ProfileSet:
                 self._ask(url, node, check)
         except Enough:
             pass
-        except (TypeError, AttributeError, KeyError, ValueError):
+        except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
             if not broken:
                 raise
         return check.found

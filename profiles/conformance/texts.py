@@ -38,6 +38,25 @@ def _scan(value: Any, path: str, form: re.Pattern[str], text: str, check: Check)
         check.add("invalid", text, path)
 
 
+def check_ids(node: Node, check: Check) -> None:
+    """The ids of elements are unique within a resource: https://hl7.org/fhir/R4/element.html#id"""
+    if not check.options.hints or node.shape.name == "StructureDefinition":
+        return  # there snapshot and differential have the same ids
+    seen: set[str] = set()
+    waiting: list[tuple[Any, str]] = [(v, f"{node.path}.{k}") for k, v in node.content.items() if k != "contained"]
+    while waiting:
+        value, path = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(one, f"{path}[{place}]") for place, one in enumerate(value)]
+        elif isinstance(value, dict) and "resourceType" not in value:
+            id = value.get("id")
+            if isinstance(id, str) and id in seen:
+                check.add("business-rule", f"there is another element with the id '{id}'", path, check.options.in_words)
+            if isinstance(id, str):
+                seen.add(id)
+            waiting += [(inner, f"{path}.{key.removeprefix('_')}") for key, inner in value.items()]
+
+
 def check_narrative_links(node: Node, check: Check) -> None:
     """A link within a narrative leads to a place in it, or to a contained resource."""
     div = node.content.get("div")
