@@ -53,7 +53,9 @@ def check_structure_definition(node: Node, check: Check, profiles: ProfileSet) -
         above = profiles.definition(base)
         if above is not None and above.get("type") == own:
             check.add("not-found", f"the type '{own}' is that of the base, which is specialised", node)
-    if derivation == "constraint" and isinstance(base, str) and "differential" in definition:
+    if isinstance(base, str) and base.partition("|")[0] == definition.get("url"):
+        check.add("business-rule", "the StructureDefinition is based on itself", f"{node.path}.baseDefinition")
+    elif derivation == "constraint" and isinstance(base, str) and "differential" in definition:
         _check_differential(node, check, profiles)
 
 

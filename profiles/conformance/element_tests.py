@@ -23,6 +23,7 @@ _ADDITIONAL = frozenset(
     {
         "http://hl7.org/fhir/tools/StructureDefinition/additional-binding",
         "http://hl7.org/fhir/StructureDefinition/elementdefinition-additionalBinding",
+        "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.binding.additional",
     }
 )
 _PURPOSES = {"required": "required", "maximum": "required", "extensible": "extensible", "preferred": "preferred"}

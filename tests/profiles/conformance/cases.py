@@ -1,6 +1,7 @@
 """The 513 validator cases of HL7 (FHIR/fhir-test-cases, validator/, for R4) run against our validation.
 
-``python -m tests.profiles.conformance.cases`` prints what agrees and what differs, by module.
+``python -m tests.profiles.conformance.cases`` prints what agrees and what differs, by module (``-q`` only counts,
+``--markdown`` the part of docs/validation.md that is made by it).
 A case has an outcome of the reference validator for the resource as it is, and often one against a profile;
 it agrees when our verdict (an error, or none) is the same for each outcome that is stored.
 """
@@ -24,6 +25,7 @@ from profiles.issues import Issue
 from profiles.lossless import ParseError, parse
 from profiles.packages import Package, read_package
 from profiles.xml_format import from_xml
+from tests.profiles.conformance.differences import DIFFERENCES, REASONS
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "fhir"
 CASES = SHARED / "validator" / "r4-cases.ndjson.gz"
@@ -194,9 +196,43 @@ def table(verdicts: list[Verdict], group: str) -> list[tuple[str, int, int, int]
     return rows
 
 
+def report(verdicts: list[Verdict]) -> str:
+    """The counts and differences as docs/validation.md has them."""
+    lines: list[str] = []
+    for group, title in _TITLES.items():
+        rows = table(verdicts, group)
+        judged, agreeing = sum(r[1] for r in rows), sum(r[2] for r in rows)
+        lines += [f"**{title}: {agreeing} of {judged} agree ({100 * agreeing / judged:.1f} %).**", ""]
+        lines += ["| module | judged | agree | no outcome stored |", "| --- | --- | --- | --- |"]
+        lines += [f"| {module} | {some} | {good} | {none} |" for module, some, good, none in rows]
+        lines.append("")
+    by_reason: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if not verdict.agrees and verdict.group != "absent":
+            by_reason.setdefault(DIFFERENCES[verdict.case["name"]], []).append(_said(verdict))
+    lines += ["| why we differ | cases (+ we find an error and the reference none, - the other way) |", "| --- | --- |"]
+    lines += [f"| {REASONS[reason]} | {', '.join(by_reason[reason])} |" for reason in REASONS if reason in by_reason]
+    return "\n".join(lines) + "\n"
+
+
+_TITLES = {
+    "own": "Cases that need nothing else",
+    "profile": "Cases with profiles, supporting files, or packages that are at hand",
+    "absent": "Cases whose packages or files are not at hand, which cannot be judged",
+}
+
+
+def _said(verdict: Verdict) -> str:
+    wanted = any(verdict.wanted[key] and not verdict.found[key] for key in verdict.wanted)
+    return f"{'-' if wanted else '+'}{verdict.case['name']}"
+
+
 def main() -> None:
     start = time.process_time()
     verdicts = run_all()
+    if "--markdown" in sys.argv:
+        print(report(verdicts), end="")
+        return
     for group in ("own", "profile", "absent"):
         rows = table(verdicts, group)
         judged, agreeing = sum(r[1] for r in rows), sum(r[2] for r in rows)
