@@ -14,7 +14,7 @@ from profiles.conformance.element_tests import check_bound, named_type
 from profiles.conformance.invariants import PROVEN, QUICK, Invariant, Quick
 from profiles.conformance.run import Check
 from profiles.definitions import Definitions, ElementDef
-from profiles.fhirpath.model import Member, Node, append_member
+from profiles.fhirpath.model import Member, Node, append_member, shape
 
 if TYPE_CHECKING:
     from profiles.conformance.profile_set import ProfileSet
@@ -123,6 +123,12 @@ class BaseRules:
                 f"the reference leads to a resource of type {target.shape.name}, allowed are {', '.join(plan.targets)}",
                 node,
             )
+
+    def keys(self, type_name: str) -> frozenset[str]:
+        """The keys of the invariants that are evaluated in a type and directly in its elements."""
+        plan = self._plan(Node({}, shape(type_name)))
+        inner = (invariant for member in plan.members.values() for invariant in member.invariants)
+        return frozenset(i.key for i in (*(invariant for _, invariant in plan.invariants), *inner))
 
     # Plans
 

@@ -102,6 +102,7 @@ def needed_keys(tree: Expr) -> tuple[str, ...]:
 
 def _needed(tree: Expr) -> set[str] | None:
     """The keys without which the tree is certainly true; None if there are none."""
+    tree = _unwrapped(tree)
     if isinstance(tree, Binary) and tree.operator == "implies":
         return _false_without(tree.left) or _needed(tree.right)
     if isinstance(tree, Chain) and tree.operator == "or":
@@ -123,6 +124,7 @@ def _needed(tree: Expr) -> set[str] | None:
 
 def _false_without(tree: Expr) -> set[str] | None:
     """The keys without which the tree is certainly false."""
+    tree = _unwrapped(tree)
     if isinstance(tree, Path) and tree.steps:
         last = tree.steps[-1]
         if isinstance(last, Call) and last.name in ("exists", "hasValue"):
@@ -136,6 +138,13 @@ def _false_without(tree: Expr) -> set[str] | None:
     if isinstance(tree, Chain) and tree.operator == "or":
         return _joined([_false_without(operand) for operand in tree.operands])
     return None
+
+
+def _unwrapped(tree: Expr) -> Expr:
+    """Without parentheses around the whole."""
+    while isinstance(tree, Path) and not tree.steps:
+        tree = tree.head
+    return tree
 
 
 def _joined(parts: list[set[str] | None]) -> set[str] | None:
