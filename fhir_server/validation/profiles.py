@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from fhir_server.search.parse import parse as parse_search
 from fhir_server.store.protocol import Store
 from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, Policy, read_policy
-from profiles.conformance import Options, ProfileSet
+from profiles.conformance import Bindings, Options, ProfileSet
 from profiles.issues import Issue
 from profiles.lossless import parse
 from profiles.packages import PackageError
@@ -46,9 +46,22 @@ class InForce:
 
 
 class Profiles:
-    """The profiles and policy of one data folder, for one process."""
+    """The profiles and policy of one data folder, for one process.
 
-    def __init__(self, folder: Path, store: Store, extractor: Extractor) -> None:
+    ``given``: definitions that are always in force besides R4's own. ``bindings``: makes the terminology that is asked
+    of the ValueSets and CodeSystems in force (default: that of ``profiles.conformance``).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        extractor: Extractor,
+        given: Sequence[dict[str, Any]] = (),
+        bindings: Callable[[Sequence[dict[str, Any]]], Bindings] | None = None,
+    ) -> None:
+        self._given = given
+        self._bindings = bindings
         self._folder = folder
         self._store = store
         self._extractor = extractor
@@ -129,11 +142,11 @@ class Profiles:
         return tuple(out)
 
     def _profiles(self) -> ProfileSet:
-        given: list[dict[str, Any]] = []
+        given = list(self._given)
         for package in packages.packages(self._folder):
             given += package.resources
         given += asyncio.run(self._written())
-        return ProfileSet.load(given)
+        return ProfileSet.load(given, None if self._bindings is None else self._bindings(given))
 
     async def _written(self) -> list[dict[str, Any]]:
         """The conformance resources among the records that are not retired."""

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.data_types import SPECIAL
 from profiles.conformance.element_tests import check_bound, named_type
-from profiles.conformance.invariants import PROVEN, QUICK, Invariant, Quick
+from profiles.conformance.invariants import BEST_PRACTICE, PROVEN, QUICK, Invariant, Quick
 from profiles.conformance.run import Check
 from profiles.definitions import Definitions, ElementDef
 from profiles.fhirpath.model import Member, Node, append_member, shape
+from profiles.structure.references import with_published_targets
 
 if TYPE_CHECKING:
     from profiles.conformance.profile_set import ProfileSet
 
+_BEST_PRACTICES = frozenset({"con-3", "dom-6"})  # as R4 marks them
 Special = Callable[[Node, Check], None]
 
 
@@ -56,8 +58,6 @@ class BaseRules:
         self._definitions = definitions
         self._profiles = profiles
         self._plans: dict[str, _Plan] = {}
-        self._by_path: dict[str, list[Invariant]] = {}
-        self._structures: dict[str, dict[str, Any]] = {}
 
     def visit(self, node: Node, check: Check) -> None:
         """Check a node and all below it."""
@@ -144,7 +144,7 @@ class BaseRules:
         names = (*node.shape.lineage, name) if not below else (name, "BackboneElement")
         plan.specials = tuple(f for n in dict.fromkeys(names) for f in (*SPECIAL.get(n, ()), *self._own(n)))
         for key, element in definition.elements.items():
-            plan.members[key] = self._member_plan(name, top, key, element, node)
+            plan.members[key] = self._member_plan(name, top, key, with_published_targets(name, element), node)
         return plan
 
     def _own(self, name: str) -> tuple[Special, ...]:
@@ -156,14 +156,14 @@ class BaseRules:
         for stated in self._definitions.invariants(top):
             at = stated.path
             if at == path or (path == top and "." not in at):
-                facts = {
+                facts: dict[str, Any] = {
                     "key": stated.key,
                     "severity": stated.severity,
                     "human": stated.human,
                     "expression": stated.expression,
                 }
-                if stated.key in ("dom-6",):
-                    facts["extension"] = [BEST]  # type: ignore[assignment]
+                if stated.key in _BEST_PRACTICES:
+                    facts["extension"] = [{"url": BEST_PRACTICE, "valueBoolean": True}]
                 out[stated.key] = Invariant(facts, "")
         return list(out.values())
 
@@ -203,9 +203,3 @@ def _check_missing_codes(values: list[Any], label: str, check: Check) -> None:
     for value in values:
         if value.value is None:
             check.add("code-invalid", f"{label}: a code is required", value, check.options.in_words)
-
-
-BEST = {
-    "url": "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice",
-    "valueBoolean": True,
-}
