@@ -51,7 +51,7 @@ def check_extension(node: Node, check: Check, profiles: ProfileSet) -> None:
         said = "is one that modifies" if not is_modifier else "is none that modifies"
         check.add("structure", f"the extension {url} {said}, and stands under {node.name}", node)
     _check_parts(url, node, check, profiles)
-    rule.check(node, check)
+    profiles.apply(rule, node, check)
 
 
 def _unknown(url: str, is_modifier: bool, node: Node, check: Check) -> None:

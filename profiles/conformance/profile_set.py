@@ -40,6 +40,8 @@ from profiles.issues import Issue
 from profiles.structure import Validator
 
 Resource = dict[str, Any]
+# What code meets in definitions or resources that are not built as they should be.
+_MALFORMED = (TypeError, AttributeError, KeyError, ValueError, IndexError)
 
 
 class ProfileSet:
@@ -164,9 +166,12 @@ class ProfileSet:
             try:
                 if definition["url"] in self._given or definition.get("derivation") == "constraint":
                     Compiler(found.url, root, self.tree, self._rule_or_none).fill(found, base)
-            except BaseException:
+            except SnapshotError:
                 del self._rules[url]
                 raise
+            except (*_MALFORMED, RecursionError) as error:
+                del self._rules[url]
+                raise SnapshotError(f"the profile is malformed: {type(error).__name__} {error}") from None
         return self._rules[url]
 
     def _rule_or_none(self, url: str) -> Rule | None:
@@ -211,7 +216,7 @@ class ProfileSet:
                 self._ask(url, node, check)
         except Enough:
             pass
-        except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+        except (*_MALFORMED, RecursionError):
             if not broken:
                 raise
         return check.found
@@ -248,7 +253,15 @@ class ProfileSet:
         if rule.path not in node.shape.lineage:
             check.add("structure", f"the profile {rule.url} is for {rule.path}, not for {node.shape.name}", node)
             return
-        rule.check(node, check)
+        self.apply(rule, node, check)
+
+    def apply(self, rule: Rule, node: Node, check: Check) -> None:
+        """Check a node against a rule; where the profile is such that this cannot be done, that is noted."""
+        try:
+            rule.check(node, check)
+        except _MALFORMED as error:
+            text = f"the profile {rule.url} cannot be evaluated here: {type(error).__name__} {error}"
+            check.add("exception", text, node)
 
     def kind_of(self, url: str) -> str:
         """The resource type of a StructureDefinition or ValueSet that is known; empty for other URLs."""

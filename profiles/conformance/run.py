@@ -67,6 +67,9 @@ class Check:
     found: list[Issue] = field(default_factory=list)
     # (identity of a value, profile URL) of what is being checked or was, against endless circles.
     verdicts: dict[tuple[int, str], bool] = field(default_factory=dict)
+    # Ids and anchors within a resource, by the identity of its value.
+    anchors: dict[int, set[str]] = field(default_factory=dict)
+    _kept: list[Any] = field(default_factory=list)
     _entries: dict[int, dict[str, Node]] = field(default_factory=dict)
     _remote: dict[str, Node | None] = field(default_factory=dict)
 
@@ -82,6 +85,7 @@ class Check:
         mark = (id(node.value), rule.url + rule.path)
         verdict = self.verdicts.get(mark)
         if verdict is None:
+            self._kept.append(node.value)  # so that nothing else gets its identity
             self.verdicts[mark] = True  # a circle holds as long as nothing else speaks against it
             verdict = not any(i.severity in ("error", "fatal") for i in self.issues_of(node, rule))
             self.verdicts[mark] = verdict
