@@ -103,12 +103,13 @@ class BaseRules:
                 invariant.check(value, check)
             if plan.targets:
                 self._reference(value, plan, check)
-            self.visit(value, check)
+            if value.value.__class__ is dict or value.companion is not None:
+                self.visit(value, check)
 
     def _reference(self, node: Node, plan: _MemberPlan, check: Check) -> None:
         """A reference that can be followed leads to a resource of a type that is allowed here."""
         reference = node.value.get("reference") if isinstance(node.value, dict) else None
-        if not isinstance(reference, str):
+        if not isinstance(reference, str) or (check.alone and not reference.startswith("#")):
             return
         target = check.resolve(reference, node)
         if target is None:

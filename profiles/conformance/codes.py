@@ -20,6 +20,7 @@ from profiles.fhirpath.units import unit
 
 UCUM = "http://unitsofmeasure.org"
 _DEEP = 20
+_USUAL_LENGTH = 300  # longer codes and displays are not kept: they would only fill the memory
 
 Resource = dict[str, Any]
 
@@ -81,6 +82,7 @@ class Codes:
                 self._sets[url] = resource
                 self._sets[f"{url}|{resource.get('version', '')}"] = resource
         self._contains = lru_cache(maxsize=16384)(self._find)
+        self._looked_up = lru_cache(maxsize=16384)(self._look_up)
 
     def has(self, valueset: str) -> bool:
         """Whether the value set is known."""
@@ -93,7 +95,8 @@ class Codes:
 
     def validate(self, valueset: str, system: str | None, code: str, version: str = "", display: str = "") -> Verdict:
         """See ``Bindings.validate``."""
-        verdict = self._contains(valueset, system, code)
+        usual = len(code) + len(system or "") <= _USUAL_LENGTH
+        verdict = (self._contains if usual else self._find)(valueset, system, code)
         if verdict is None and system is not None and has_form(system, code) is False:
             verdict = False
         if verdict is None:
@@ -105,6 +108,11 @@ class Codes:
 
     def lookup(self, system: str, code: str, version: str = "", display: str = "") -> Verdict:
         """See ``Bindings.lookup``."""
+        if len(system) + len(code) + len(display) > _USUAL_LENGTH:
+            return self._look_up(system, code, display)
+        return self._looked_up(system, code, display)
+
+    def _look_up(self, system: str, code: str, display: str) -> Verdict:
         form = has_form(system, code)
         if form is not None:
             if not form:

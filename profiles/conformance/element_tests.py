@@ -161,7 +161,7 @@ def check_bound(node: Node, check: Check, valueset: str, strength: str, label: s
     bad = next((v for v in verdicts if v.invalid), None)
     if bad is not None and all(v.invalid for v in verdicts):
         check.add("code-invalid", f"{label}: {bad.reason}", node, severity)
-    elif strength == "required":
+    elif strength == "required" and check.options.hints:
         check.add("not-found", f"{label}: {verdicts[0].reason or 'the code cannot be checked'}", node, "information")
 
 

@@ -61,6 +61,8 @@ class Invariant:
 
     def check(self, node: Node, check: Check) -> None:
         """Note an issue where the constraint does not hold on the node."""
+        if self.best_practice and not check.options.hints:
+            return
         if self.unless:
             content = node.value if node.value.__class__ is dict else node.content
             for key in self.unless:

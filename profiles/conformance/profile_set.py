@@ -27,6 +27,7 @@ from profiles.conformance.bundles import check_bundle
 from profiles.conformance.code_forms import LOINC
 from profiles.conformance.codes import Codes
 from profiles.conformance.compile import Compiler
+from profiles.conformance.element_tests import codings_of, named_type
 from profiles.conformance.extensions import check_extension
 from profiles.conformance.questionnaires import check_questionnaire, check_response
 from profiles.conformance.rules import Rule
@@ -224,8 +225,6 @@ class ProfileSet:
     def _environment(self, options: Options) -> Environment:
         def member_of(value: Any, url: str) -> bool | None:
             node = Node(value, shape("CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"))
-            from profiles.conformance.element_tests import codings_of
-
             verdicts = [self.bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
             if any(v.valid for v in verdicts):
                 return True
@@ -239,7 +238,14 @@ class ProfileSet:
             check = Check(node, options, self.bindings, Environment())
             return rule.path in node.shape.lineage and check.conforms(node, rule)
 
-        return Environment(member_of=member_of, conforms_to=conforms_to)
+        def resolve(reference: str) -> dict[str, Any] | None:
+            found = None if options.resolve is None else options.resolve(reference)
+            kind = named_type(reference)
+            return found if found is not None or not kind else {"resourceType": kind}  # the type at least is known
+
+        return Environment(
+            member_of=member_of, conforms_to=conforms_to, resolve=None if options.resolve is None else resolve
+        )
 
     def _ask(self, url: str, node: Node, check: Check) -> None:
         if self.definition(url) is None:
@@ -276,6 +282,8 @@ class ProfileSet:
         for coding in codings if isinstance(codings, list) else ():
             if isinstance(coding, dict) and coding.get("system") == LOINC:
                 name = _VITAL_SIGNS.get(str(coding.get("code")))
+                if name is not None and STRUCTURE + name in _claimed(node):
+                    continue  # it is held against it anyway
                 rule = self.usable(STRUCTURE + name, node, check) if name else None
                 for issue in check.issues_of(node, rule) if rule is not None else ():
                     severity = check.options.in_words if issue.severity == "error" else issue.severity
@@ -287,9 +295,7 @@ class ProfileSet:
             return
         for url in self._global.get(node.shape.name, ()):
             self._ask(url, node, check)
-        meta = node.content.get("meta")
-        claimed = meta.get("profile") if isinstance(meta, dict) else None
-        for place, url in enumerate(claimed if isinstance(claimed, list) else ()):
+        for place, url in enumerate(_claimed(node)):
             if not isinstance(url, str):
                 continue
             if self.definition(url) is None:
@@ -313,6 +319,12 @@ _VITAL_SIGNS = {
     "39156-5": "bmi",
     "85354-9": "bp",
 }
+
+
+def _claimed(node: Node) -> list[Any]:
+    meta = node.content.get("meta")
+    claimed = meta.get("profile") if isinstance(meta, dict) else None
+    return claimed if isinstance(claimed, list) else []
 
 
 def _distinct(issues: list[Issue]) -> list[Issue]:

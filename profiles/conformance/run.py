@@ -37,8 +37,8 @@ class Options:
     ``claims``: the profiles in ``meta.profile`` are checked too. ``best_practice``: the severity of best-practice
     invariants. ``in_words``: the severity of rules that the specification says in words only, and that some of its own
     examples break (the form of full URLs, codes of quantities …). ``hints``: also what is only information (preferred
-    bindings). ``security``: texts that look like HTML are errors. ``examples``: URLs under example.org and the like
-    may stand in records.
+    bindings, best practice). ``security``: texts that look like HTML are errors. ``examples``: URLs under example.org
+    and the like may stand in records.
     """
 
     unknown_extensions: str = "warning"
@@ -69,9 +69,15 @@ class Check:
     verdicts: dict[tuple[int, str], bool] = field(default_factory=dict)
     # Ids and anchors within a resource, by the identity of its value.
     anchors: dict[int, set[str]] = field(default_factory=dict)
+    # Whether references can only lead to contained resources: there is nothing around, and nobody to ask.
+    alone: bool = field(init=False)
     _kept: list[Any] = field(default_factory=list)
     _entries: dict[int, dict[str, Node]] = field(default_factory=dict)
     _remote: dict[str, Node | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        around = self.root.shape.name in ("Bundle", "Parameters")
+        self.alone = not around and self.options.resolve is None and not self.options.must_resolve
 
     def add(self, code: str, text: str, node: Node | str, severity: str = "error") -> None:
         """Note an issue at a node (or at a path)."""
@@ -104,6 +110,8 @@ class Check:
 
     def resolve(self, reference: str, node: Node) -> Node | None:
         """The resource that a reference at ``node`` leads to; None where it is not to be had."""
+        if self.alone and not reference.startswith("#"):
+            return None
         found = self.resolve_within(reference, node)
         if found is not None or reference.startswith("#") or self.options.resolve is None:
             return found
