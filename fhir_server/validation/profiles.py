@@ -19,6 +19,7 @@ from consent import Access
 from fhir_server.errors import FhirError, Unprocessable
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parse import parse as parse_search
+from fhir_server.search.tree import Query
 from fhir_server.store.protocol import Store
 from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, Policy, read_policy
@@ -134,12 +135,9 @@ class Profiles:
 
     async def _store_stamp(self) -> tuple[Any, ...]:
         """How many conformance resources there are, and which was changed last."""
-        out: list[Any] = []
-        for name in _TYPES:
-            query = self._query(name, [("_sort", "-_lastUpdated"), ("_count", "1")])
-            newest = (await self._store.search(query, _ACCESS)).matches
-            out += [await self._store.count(query, _ACCESS), *((s.id, s.version) for s in newest)]
-        return tuple(out)
+        query = self._query(_TYPES, [("_sort", "-_lastUpdated"), ("_count", "1")])
+        newest = (await self._store.search(query, _ACCESS)).matches
+        return await self._store.count(query, _ACCESS), *((s.type, s.id, s.version) for s in newest)
 
     def _profiles(self) -> ProfileSet:
         given = list(self._given)
@@ -151,18 +149,17 @@ class Profiles:
     async def _written(self) -> list[dict[str, Any]]:
         """The conformance resources among the records that are not retired."""
         found: list[dict[str, Any]] = []
-        for name in _TYPES:
-            query, cursor = self._query(name, [("_count", str(_PAGE))]), None
-            while True:
-                page = await self._store.search(query, _ACCESS, cursor, "profiles")
-                found += [parse(stored.body) for stored in page.matches if stored.body is not None]
-                cursor = page.cursor
-                if cursor is None:
-                    break
+        query, cursor = self._query(_TYPES, [("_count", str(_PAGE))]), None
+        while True:
+            page = await self._store.search(query, _ACCESS, cursor, "profiles")
+            found += [parse(stored.body) for stored in page.matches if stored.body is not None]
+            cursor = page.cursor
+            if cursor is None:
+                break
         return [resource for resource in found if resource.get("status") != "retired"]
 
-    def _query(self, name: str, pairs: list[tuple[str, str]]) -> Any:
-        return parse_search((name,), pairs, self._extractor, max_count=_PAGE, now=time.time_ns() // 1000).query
+    def _query(self, types: tuple[str, ...], pairs: list[tuple[str, str]]) -> Query:
+        return parse_search(types, pairs, self._extractor, max_count=_PAGE, now=time.time_ns() // 1000).query
 
 
 def _known_claims(resource: dict[str, Any], profiles: ProfileSet) -> bool:

@@ -122,7 +122,9 @@ def _check_all_there(start: Node, names: tuple[str, ...], label: str, urls: Coun
         if several > 1:
             check.add("invalid", f"{label}: the Bundle has {several} entries for '{reference}'", node)
         elif check.resolve_within(reference, node) is None:
-            check.add("not-found", f"{label}: the Bundle has no entry for '{reference}'", node)
+            # Published documents refer so to entries whose full URL is urn:uuid: and the same id.
+            severity = "error" if check.by_id(reference, node) is None else check.options.in_words
+            check.add("not-found", f"{label}: the Bundle has no entry for '{reference}'", node, severity)
 
 
 def _matches(reference: str, node: Node, urls: Counter[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,32 @@ def test_a_patient_of_us_core() -> None:
     }
     wrong = profiles.check({**good, "extension": [birthsex]}, [url], options)
     assert [i.expression for i in wrong if i.severity == "error"] == [("Patient.extension[0].value",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "wrong"),
+    [
+        # A hash that is no base64, and a full URL that is not absolute.
+        ("us.core-3.1.1", 84, {"DiagnosticReport-cardiology-report.json", "Bundle-uscore-mo3.json"}),
+        ("us.core-6.1.0", 183, set()),
+        ("uv.ips-1.1.0", 40, set()),
+    ],
+)
+def test_the_examples_of_published_packages_satisfy_their_profiles(name: str, count: int, wrong: set[str]) -> None:
+    path = SHARED / "packages" / f"hl7.fhir.{name}.tgz"
+    profiles = ProfileSet.load(read_package(path.read_bytes()).resources)
+    examples: dict[str, dict[str, Any]] = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            file = archive.extractfile(member) if "/example/" in member.name else None
+            resource = parse(file.read()) if file is not None and member.name.endswith(".json") else {}
+            if "resourceType" in resource and resource["resourceType"] != "ImplementationGuide":
+                examples[Path(member.name).name] = resource
+    by_reference = {f"{r['resourceType']}/{r.get('id')}": r for r in examples.values()}
+    options = Options(resolve=by_reference.get)
+    failing = {
+        file
+        for file, resource in examples.items()
+        if any(i.severity == "error" for i in profiles.check(resource, (), options))
+    }
+    assert (len(examples), failing) == (count, wrong)
