@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/profiling.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -287,7 +286,7 @@ class ProfileSet:
                 rule = self.usable(STRUCTURE + name, node, check) if name else None
                 for issue in check.issues_of(node, rule) if rule is not None else ():
                     severity = check.options.in_words if issue.severity == "error" else issue.severity
-                    check.found.append(replace(issue, severity=severity))
+                    check.add(issue.code, issue.diagnostics, issue.expression[0], severity)
 
     def _claims(self, node: Node, check: Check) -> None:
         """The profiles that a resource itself claims, at any place."""

@@ -71,6 +71,8 @@ class Check:
     anchors: dict[int, set[str]] = field(default_factory=dict)
     # Whether references can only lead to contained resources: there is nothing around, and nobody to ask.
     alone: bool = field(init=False)
+    _errors: int = 0
+    _hints: int = 0
     _kept: list[Any] = field(default_factory=list)
     _entries: dict[int, dict[str, Node]] = field(default_factory=dict)
     _remote: dict[str, Node | None] = field(default_factory=dict)
@@ -80,10 +82,15 @@ class Check:
         self.alone = not around and self.options.resolve is None and not self.options.must_resolve
 
     def add(self, code: str, text: str, node: Node | str, severity: str = "error") -> None:
-        """Note an issue at a node (or at a path)."""
-        path = node if isinstance(node, str) else node.path
-        self.found.append(Issue(code, text, (path,), severity))
-        if len(self.found) >= MAX_ISSUES:
+        """Note an issue at a node (or at a path); of what is no error only the first MAX_ISSUES."""
+        if severity != "error":
+            if self._hints < MAX_ISSUES:
+                self._hints += 1
+                self.found.append(Issue(code, text, (node if isinstance(node, str) else node.path,), severity))
+            return
+        self._errors += 1
+        self.found.append(Issue(code, text, (node if isinstance(node, str) else node.path,), severity))
+        if self._errors >= MAX_ISSUES:
             raise Enough
 
     def conforms(self, node: Node, rule: Rule) -> bool:
@@ -100,12 +107,14 @@ class Check:
     def issues_of(self, node: Node, rule: Rule) -> list[Issue]:
         """What speaks against the node's satisfying a rule, kept apart from what was found."""
         kept, self.found = self.found, []
+        counts, self._errors, self._hints = (self._errors, self._hints), 0, 0
         try:
             rule.check(node, self)
         except Enough:
             pass
         finally:
             mine, self.found = self.found, kept
+            self._errors, self._hints = counts
         return mine
 
     def resolve(self, reference: str, node: Node) -> Node | None:

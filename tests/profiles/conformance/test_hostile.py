@@ -86,3 +86,15 @@ def test_deep_nesting_comes_to_an_end() -> None:
         value = {"url": "http://test.example/e", "extension": [value]}
     found = PROFILES.check({"resourceType": "Patient", "extension": [value]})
     assert any(issue.severity == "error" for issue in found)
+
+
+def test_many_warnings_do_not_hide_an_error() -> None:
+    entries = [
+        {"fullUrl": f"urn:uuid:{n:08}-0000-4000-8000-000000000000", "resource": {"resourceType": "Patient"}}
+        for n in range(1000)
+    ]
+    entries[-1]["resource"] = {"resourceType": "Patient", "contact": [{"gender": "male"}]}
+    found = PROFILES.check({"resourceType": "Bundle", "type": "collection", "entry": entries})
+    assert [issue.expression for issue in found if issue.severity == "error"] == [
+        ("Bundle.entry[999].resource.contact[0]",)
+    ]
