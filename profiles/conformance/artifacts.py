@@ -264,4 +264,6 @@ def check_canonical_url(node: Node, check: Check) -> None:
     """The url by which a definition is known is absolute."""
     url = node.content.get("url")
     if isinstance(url, str) and not _ABSOLUTE.fullmatch(url):
-        check.add("invalid", f"the url of a definition is absolute, not '{url}'", f"{node.path}.url")
+        check.add(
+            "invalid", f"the url of a definition is absolute, not '{url}'", f"{node.path}.url", check.options.in_words
+        )

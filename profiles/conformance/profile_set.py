@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
+from threading import RLock
 from typing import Any
 
 import msgspec
 import zstandard
 
 from profiles.conformance.artifacts import (
+    check_canonical_url,
     check_capabilities,
     check_code_system,
     check_search_parameter,
@@ -71,7 +73,9 @@ class ProfileSet:
                 terminology.append(resource)
         self.bindings: Bindings = bindings if bindings is not None else Codes(terminology)
         self._trees: dict[str, Element | SnapshotError] = {}
-        self._rules: dict[str, Rule | None] = {}
+        self._rules: dict[str, Rule] = {}
+        # Validation runs in several threads; a tree or rule is seen by others only when it is complete.
+        self._lock = RLock()
         self._making: set[str] = set()
         self.specials: dict[str, tuple[Callable[[Node, Check], None], ...]] = {
             "Extension": (lambda node, check: check_extension(node, check, self),),
@@ -86,6 +90,9 @@ class ProfileSet:
             "QuestionnaireResponse": (lambda node, check: check_response(node, check, self),),
             "Observation": (self._vital_signs,),
         }
+        for name in self._definitions.resource_types:
+            if {"url", "version", "status"} <= self._definitions.type(name).elements.keys():
+                self.specials[name] = (*self.specials.get(name, ()), check_canonical_url)
         self._base = BaseRules(self._definitions, self)
 
     @classmethod
@@ -115,22 +122,25 @@ class ProfileSet:
         if found is None:
             definition = self.definition(url)
             if definition is None:
-                raise SnapshotError(f"the StructureDefinition {url} is not known")
-            if url in self._making:
-                raise SnapshotError(f"the StructureDefinition {url} is based on itself")
-            self._making.add(url)
-            try:
-                found = tree_of(definition, self.tree)
-            except SnapshotError as error:
-                found = error
-            except ValueError as error:
-                found = SnapshotError(str(error))
-            finally:
-                self._making.discard(url)
-            self._trees[url] = found
+                raise SnapshotError(f"the StructureDefinition {url[:200]} is not known")
+            with self._lock:
+                found = self._trees[url] = self._grown(url, definition)
         if isinstance(found, SnapshotError):
             raise found
         return found
+
+    def _grown(self, url: str, definition: Resource) -> Element | SnapshotError:
+        if url in self._making:
+            return SnapshotError(f"the StructureDefinition {url} is based on itself")
+        self._making.add(url)
+        try:
+            return tree_of(definition, self.tree)
+        except SnapshotError as error:
+            return error
+        except ValueError as error:
+            return SnapshotError(str(error))
+        finally:
+            self._making.discard(url)
 
     def snapshot(self, url: str) -> Resource:
         """The StructureDefinition with its snapshot, which is generated where it has none. Raises SnapshotError."""
@@ -155,24 +165,27 @@ class ProfileSet:
 
     def rule(self, url: str) -> Rule | None:
         """The compiled profile; None if it is not known. Raises SnapshotError where it cannot be compiled."""
-        if url not in self._rules:
+        found = self._rules.get(url)
+        if found is None:
             definition = self.definition(url)
             if definition is None:
                 return None
-            root = self.tree(url)
-            base = self.tree(STRUCTURE + root.name)
-            found = Rule(str(definition["url"]), root.name)
-            self._rules[url] = found  # before it is filled: profiles may refer to each other
-            try:
-                if definition["url"] in self._given or definition.get("derivation") == "constraint":
-                    Compiler(found.url, root, self.tree, self._rule_or_none).fill(found, base)
-            except SnapshotError:
-                del self._rules[url]
-                raise
-            except (*_MALFORMED, RecursionError) as error:
-                del self._rules[url]
-                raise SnapshotError(f"the profile is malformed: {type(error).__name__} {error}") from None
-        return self._rules[url]
+            with self._lock:
+                found = self._rules.get(url)
+                if found is None:
+                    found = self._rules[url] = self._compiled(definition, self.tree(url))
+        return found
+
+    def _compiled(self, definition: Resource, root: Element) -> Rule:
+        rule = Rule(str(definition["url"]), root.name)
+        try:
+            if definition["url"] in self._given or definition.get("derivation") == "constraint":
+                Compiler(rule.url, root, self.tree, self._rule_or_none).fill(rule, self.tree(STRUCTURE + root.name))
+        except SnapshotError:
+            raise
+        except (*_MALFORMED, RecursionError) as error:
+            raise SnapshotError(f"the profile is malformed: {type(error).__name__} {error}") from None
+        return rule
 
     def _rule_or_none(self, url: str) -> Rule | None:
         try:

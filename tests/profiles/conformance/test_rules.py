@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -463,3 +464,13 @@ def test_vital_signs_are_held_against_their_profile() -> None:
     assert any("heartrate" in issue.diagnostics and issue.severity == "error" for issue in found)
     usual = ProfileSet.load().check({**OBSERVATION, "code": VITAL})
     assert not [issue for issue in usual if issue.severity == "error"]
+
+
+def test_threads_that_ask_for_the_same_profile_at_once_all_get_it() -> None:
+    lower = profile("Patient", element("Patient.name", min=1), url="http://test.example/lower")
+    upper = profile("Patient", element("Patient.gender", min=1), base=lower["url"])
+    for _ in range(20):
+        profiles = ProfileSet.load([lower, upper])
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: len(profiles.check(PATIENT, [URL])), range(16)))
+        assert set(found) == {3}  # two errors, and that there is no narrative
