@@ -472,5 +472,5 @@ def test_threads_that_ask_for_the_same_profile_at_once_all_get_it() -> None:
     for _ in range(20):
         profiles = ProfileSet.load([lower, upper])
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda _: len(profiles.check(PATIENT, [URL])), range(16)))
-        assert set(found) == {3}  # two errors, and that there is no narrative
+            found = list(pool.map(profiles.check, [PATIENT] * 16, [[URL]] * 16))
+        assert {len(issues) for issues in found} == {3}  # two errors, and that there is no narrative
