@@ -27,6 +27,7 @@ from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
 from fhir_server.terminology import SearchedCodes, ServedTerminology
+from fhir_server.validation.profiles import Profiles
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -82,6 +83,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         clock=wall_clock,
         new_id=new_id,
         terminology=terminology,
+        profiles=Profiles(settings.data, store, extractor),
     )
 
 
@@ -100,7 +102,7 @@ def application(settings: Settings) -> Application:
 def _start(settings: Settings) -> Started:
     if settings.open:
         context = _settled(open_context(settings, Access.everything("development mode (--open)")))
-        return Started(context, context.store.close)
+        return Started(context, lambda: _close(context))
     master = MasterKey.open(settings.data)
     mask = masker(harmless(load()), master.derive("audit mask"))
     auditor = Auditor(
@@ -123,7 +125,7 @@ def _start(settings: Settings) -> Started:
         auditor.close()
         tokens.close()
         auth_file.close()
-        store.close()
+        _close(context)
 
     async def wards(person: str) -> list[str]:
         return store.wards(person)
@@ -133,6 +135,12 @@ def _start(settings: Settings) -> Started:
     watched = replace(context, store=WatchedStore(store), routes=served)
     admission = Admission(tokens, context.validator, context.extractor.relative)
     return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))
+
+
+def _close(context: Context) -> None:
+    if context.profiles is not None:
+        context.profiles.close()
+    context.store.close()
 
 
 def _settled(context: Context) -> Context:

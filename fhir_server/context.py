@@ -14,6 +14,7 @@ from profiles.issues import Issue
 if TYPE_CHECKING:
     from fhir_server.http.routes import Routes
     from fhir_server.search.extract import Extractor
+    from fhir_server.validation.profiles import Profiles
     from profiles.definitions import Definitions
     from terminology.registry import Terminology
 
@@ -39,7 +40,8 @@ class Context:
 
     ``access`` says on whose behalf it runs, ``requester`` who that is (None: nobody asked by HTTP, or the
     development mode). ``terminology`` gives what is known of codes now. ``clock`` gives microseconds since 1970 UTC,
-    ``new_id`` a fresh logical id. ``routes`` is the table of what is registered.
+    ``new_id`` a fresh logical id. ``routes`` is the table of what is registered. ``profiles``: those in force, with
+    the policy of validation (None: structure alone is checked).
     """
 
     store: Store
@@ -53,6 +55,7 @@ class Context:
     new_id: Callable[[], str]
     requester: Requester | None = None
     terminology: Callable[[], Terminology] = base_only
+    profiles: Profiles | None = None
 
     def on_behalf(self, access: Access, requester: Requester, validator: Checker) -> Context:
         """The same for one request (``replace`` takes twice as long)."""

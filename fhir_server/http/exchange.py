@@ -5,11 +5,12 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.store.protocol import Stored
+from profiles.issues import Issue
 
 Pairs = list[tuple[str, str]]
 
@@ -24,6 +25,7 @@ class Request:
     ``resource`` is the body where it is parsed already (entries of a Bundle).
     ``type``, ``id``, ``version``, ``operation`` are what the route read from the path ('' where absent);
     for a compartment search ``operation`` is the sought type or ``*``.
+    ``findings``: what validation has to say of the resource that it writes, short of refusing it.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Request:
     id: str = ""
     version: str = ""
     operation: str = ""
+    findings: Sequence[Issue] = ()
 
     def param(self, name: str) -> str | None:
         """The first value of a query parameter, or None."""

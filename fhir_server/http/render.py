@@ -19,7 +19,7 @@ from profiles.lossless import encode, parse
 from profiles.xml_format import to_xml
 
 Header = tuple[bytes, bytes]
-EXPOSED = b"Content-Location, ETag, Last-Modified, Location, X-Request-Id"
+EXPOSED = b"Content-Location, ETag, Last-Modified, Location, X-Request-Id, X-Validation-Issues"
 _GZIP_LEVEL = 4
 VARY = b"Accept, Accept-Encoding, Prefer"
 # On every FHIR answer: no cache keeps it, and no browser runs, frames or guesses at anything in it.

@@ -5,13 +5,14 @@ https://hl7.org/fhir/R4/http.html#transaction-response
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from fhir_server.interactions.listing import instant
 from fhir_server.store.protocol import Stored
+from profiles.issues import Issue
 from profiles.lossless import encode
 
 
@@ -20,7 +21,8 @@ class Answer:
     """What became of one entry.
 
     ``stored`` is the version it made or found, ``located`` whether that gets a Location;
-    ``body`` is JSON text to give back as the entry's resource, ``outcome`` an OperationOutcome.
+    ``body`` is JSON text to give back as the entry's resource, ``outcome`` an OperationOutcome; ``findings`` is what
+    validation had to say of the resource.
     """
 
     status: int
@@ -31,6 +33,7 @@ class Answer:
     location: str | None = None
     etag: str | None = None
     last_modified: str | None = None
+    findings: Sequence[Issue] = ()
 
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

@@ -58,7 +58,8 @@ def _prefer(answers: list[Answer], wanted: str) -> None:
                 answer.body = answer.stored.body
             elif wanted == "OperationOutcome":
                 text = f"{answer.stored.type}/{answer.stored.id} has version {answer.stored.version}"
-                answer.outcome = operation_outcome([Issue("informational", text, severity="information")])
+                told = Issue("informational", text, severity="information")
+                answer.outcome = operation_outcome([told, *answer.findings])
 
 
 async def batch(bundle: dict[str, Any], context: Context, outer: Request | None = None) -> list[Answer]:

@@ -23,6 +23,7 @@ from fhir_server.store.protocol import Prepared, Stored, Transaction
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import parse
 
+FINDINGS_HEADER = "X-Validation-Issues"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -49,7 +50,10 @@ async def carry_out(plan: Plan, request: Request, context: Context, long: bool =
         work = await asyncio.to_thread(plan, request, context)
     else:
         work = plan(request, context)
-    return answer(await context.store.write(work, context.access), request)
+    response = answer(await context.store.write(work, context.access), request)
+    if request.findings:
+        response.headers.append((FINDINGS_HEADER, str(len(request.findings))))
+    return response
 
 
 def answer(change: Change, request: Request) -> Response:
@@ -59,9 +63,9 @@ def answer(change: Change, request: Request) -> Response:
     if stored is None or stored.deleted:
         if returns(request) == "OperationOutcome" and status == 204:
             response.status = 200
-            response.resource = _told(change)
+            response.resource = _told(change, request)
         elif status != 204:
-            response.resource = _told(change)
+            response.resource = _told(change, request)
         if stored is not None:
             response.headers.append(("ETag", etag(stored.version)))
         return response
@@ -74,14 +78,14 @@ def answer(change: Change, request: Request) -> Response:
     ]
     wanted = returns(request)
     if wanted == "OperationOutcome":
-        response.resource = _told(change)
+        response.resource = _told(change, request)
     elif wanted != "minimal":
         response.body = stored.body or b""
     return response
 
 
-def _told(change: Change) -> dict[str, Any]:
-    return operation_outcome([Issue("informational", change.note, severity="information")])
+def _told(change: Change, request: Request) -> dict[str, Any]:
+    return operation_outcome([Issue("informational", change.note, severity="information"), *request.findings])
 
 
 def check_id(id: str, expression: str = "id") -> str:
@@ -91,18 +95,29 @@ def check_id(id: str, expression: str = "id") -> str:
     return id
 
 
-def checked(resource: dict[str, Any], type: str, context: Context) -> dict[str, Any]:
-    """``resource`` if it is a valid ``type``.
+def checked(resource: dict[str, Any], request: Request, context: Context) -> dict[str, Any]:
+    """``resource`` if it is a valid resource of the request's type; warnings of profiles become the request's findings.
 
     Raises BadRequest for another type than the URL's, Unprocessable with all findings otherwise.
     """
+    type = request.type
     name = resource.get("resourceType")
     if name != type:
         raise BadRequest(f"The resource is a '{name}', but the URL is for {type}", f"{type}.resourceType")
     issues = context.validator.check(resource)
     if issues and any(issue.severity in ("error", "fatal") for issue in issues):
         raise Unprocessable.of(issues)
+    request.findings = judged(resource, context)
     return resource
+
+
+def judged(resource: dict[str, Any], context: Context) -> list[Issue]:
+    """What the policy of validation has to say of a resource of right structure. Raises Unprocessable."""
+    if context.profiles is None:
+        return []
+    local = context.requester is None and not context.settings.open
+    client = None if local else context.requester.client if context.requester else ""
+    return context.profiles.judge(resource, client)
 
 
 def prepared(resource: dict[str, Any], id: str | None, context: Context) -> Prepared:

@@ -25,7 +25,7 @@ async def create(request: Request, context: Context) -> Response:
 
 def plan(request: Request, context: Context, id: str | None = None) -> Work:
     """The write that creates the resource of ``request`` as ``id`` (default: a new id)."""
-    resource = checked(binary.resource_of(request), request.type, context)
+    resource = checked(binary.resource_of(request), request, context)
     header = request.headers.get("if-none-exist")
     condition = header_criteria(request.type, header, context) if header is not None else None
     if id is None and register.registers(request.type, context.access):

@@ -105,23 +105,23 @@ def _plan(request: Request, context: Context, seen: Stored | None, find: Callabl
     ahead = None
     if seen is not None and not seen.deleted:
         check_if_match(request, seen)  # before the patch: what does not fit another version tells nothing
-        ahead = _applied(seen, change, context)
+        ahead = _applied(seen, change, request, context)
 
     def work(transaction: Transaction) -> Change:
         current = find(transaction)
         check_if_match(request, current)
         fresh = seen is not None and (seen.id, seen.version) == (current.id, current.version)
-        ready = ahead if ahead is not None and fresh else _applied(current, change, context)
+        ready = ahead if ahead is not None and fresh else _applied(current, change, request, context)
         return _written(transaction, current, ready, context)
 
     return work
 
 
-def _applied(current: Stored, change: Patch, context: Context) -> Prepared:
+def _applied(current: Stored, change: Patch, request: Request, context: Context) -> Prepared:
     """``current`` with the patch applied, checked and ready to be put."""
     if current.body is None:
         raise Gone(f"{current.type}/{current.id} is deleted since version {current.version}")
-    resource = checked(change(parse(current.body)), current.type, context)
+    resource = checked(change(parse(current.body)), request, context)
     if resource.get("id") != current.id:
         raise BadRequest("A patch cannot change the id", f"{current.type}.id", code="value")
     return prepared(resource, current.id, context)

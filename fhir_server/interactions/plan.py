@@ -7,7 +7,7 @@ what the store holds; both are pure but for fresh ids.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from fhir_server.interactions.placeholders import placeholders
 from fhir_server.search.rows import Rows
 from fhir_server.search.tree import Node, Query
 from fhir_server.store.protocol import Prepared
+from profiles.issues import Issue
 
 if TYPE_CHECKING:
     from profiles.definitions import Definitions
@@ -57,6 +58,7 @@ class Step:
     ``work`` is the write of a patch, applied ahead to the version that was current then.
     ``person`` is the Patient that an institution registers, ``known`` the id of the Patient whom the person index
     has for it, ``asked`` the entry's own criterion, which is moot then (see ``records.bundles``).
+    ``findings``: what validation has to say of the resource, short of refusing it.
     """
 
     entry: Entry
@@ -78,6 +80,7 @@ class Step:
     person: dict[str, Any] | None = None
     known: str = ""
     asked: Criterion | None = None
+    findings: Sequence[Issue] = ()
 
     @property
     def reference(self) -> str:

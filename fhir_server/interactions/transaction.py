@@ -18,7 +18,7 @@ from fhir_server.http.exchange import Request
 from fhir_server.http.prefer import lenient
 from fhir_server.interactions import patch_resource
 from fhir_server.interactions.answers import Answer
-from fhir_server.interactions.change import Work, put
+from fhir_server.interactions.change import Work, judged, put
 from fhir_server.interactions.criteria import criteria, read_search
 from fhir_server.interactions.entries import Entry, at_entry
 from fhir_server.interactions.integrity import check_references, check_unreferenced
@@ -120,6 +120,11 @@ def _validate(steps: list[Step], context: Context) -> None:
     found: list[Issue] = []
     for step in steps:
         issues = [i for i in check(step.entry.resource or {}) if i.severity in ("error", "fatal")]
+        if not issues:
+            try:
+                step.findings = judged(step.entry.resource or {}, context)
+            except Unprocessable as refusal:
+                issues = list(refusal.issues)
         if issues:
             found += at_entry(Unprocessable.of(issues), step.entry.path).issues
             if len(found) >= _ISSUES_MAX:
@@ -177,7 +182,9 @@ def commit(made: Plan, transaction: Transaction, context: Context) -> list[Answe
         if step.existing:
             existing.append(step)
         elif step.method != "DELETE":
-            answers[step.entry.index] = _at(step.entry, _WRITES[step.method], step, transaction, context)
+            answer = _at(step.entry, _WRITES[step.method], step, transaction, context)
+            answer.findings = step.findings
+            answers[step.entry.index] = answer
     for step in existing:
         answers[step.entry.index] = _at(step.entry, _found, step, transaction, context)
     check_references(transaction, [step.prepared for step in made.steps if step.prepared is not None], context)

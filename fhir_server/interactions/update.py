@@ -38,7 +38,7 @@ def plan(request: Request, context: Context) -> Work:
     if named != id:
         said = f"is '{named}'" if named is not None else "is missing"
         raise BadRequest(f"The id in the resource {said}, but the URL says '{id}'", f"{request.type}.id", code="value")
-    checked(resource, request.type, context)
+    checked(resource, request, context)
     ready = prepared(resource, id, context)
 
     def work(transaction: Transaction) -> Change:
@@ -52,7 +52,7 @@ def conditional_plan(request: Request, context: Context) -> Work:
     if not request.query:
         raise BadRequest(f"PUT needs an id ({request.type}/[id]) or search criteria", "http.url")
     condition = criteria(request.type, request.query, context)
-    resource = checked(binary.resource_of(request), request.type, context)
+    resource = checked(binary.resource_of(request), request, context)
     named = resource.get("id")
 
     def work(transaction: Transaction) -> Change:

@@ -1,4 +1,4 @@
-"""Operation $validate: would this resource be accepted?
+"""Operation $validate: would this resource be accepted, and does it satisfy these profiles?
 
 https://hl7.org/fhir/R4/resource-operation-validate.html
 """
@@ -6,11 +6,15 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.errors import BadRequest, Gone, NotFound, NotSupported
+from fhir_server.errors import BadRequest, FhirError, Gone, NotFound, NotSupported
 from fhir_server.http.exchange import Request, Response
+from fhir_server.interactions.criteria import criteria
 from fhir_server.operations.parameters import input_of, parts_of
+from profiles.conformance import Options, ProfileSet
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import parse
 
@@ -20,52 +24,106 @@ if TYPE_CHECKING:
 _MODES = ("create", "update", "delete")
 _KNOWN = frozenset({"resource", "mode", "profile"})
 _GENERAL = frozenset({"_format", "_pretty"})
+_MOST_PROFILES = 20
+
+
+@dataclass(slots=True)
+class _Call:
+    """What is asked: the resource (None: the stored one), the mode, the profiles."""
+
+    resource: dict[str, Any] | None
+    mode: str | None
+    profiles: tuple[str, ...]
 
 
 async def validate(request: Request, context: Context) -> Response:
     """``[type]/$validate`` and ``[type]/[id]/$validate``: 200 with an OperationOutcome, whatever it says.
 
     Without a resource the instance level checks the stored one. Raises BadRequest for a request that cannot
-    be understood, NotSupported for a profile, NotFound and Gone for an instance that is not there.
+    be understood, NotSupported for the mode profile, NotFound and Gone for an instance that is not there.
     """
-    if len(request.body) >= context.settings.thread_from:  # long work would keep the others waiting
-        return await asyncio.to_thread(_validated, request, context)
-    return _validated(request, context)
-
-
-def _validated(request: Request, context: Context) -> Response:
-    resource, mode, profile = _input(request)
-    if profile is not None:
-        raise NotSupported(f"Validation against a profile ({profile}) is not offered yet", "http.profile")
-    if mode == "profile":
-        raise NotSupported("Validation of what fits a profile is not offered yet", "http.mode")
-    if mode is not None and mode not in _MODES:
-        raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
-    if request.id and (resource is None or mode in ("update", "delete")):
+    call = _input(request)
+    if call.mode == "profile":
+        raise NotSupported("Validation of what fits a profile is not offered", "http.mode")
+    if call.mode is not None and call.mode not in _MODES:
+        raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{call.mode}'", "http.mode", code="value")
+    if request.id and (call.resource is None or call.mode in ("update", "delete")):
         stored = _stored(request, context)
-        resource = resource if resource is not None else stored
-    if resource is None:
-        if mode == "delete":
+        call.resource = call.resource if call.resource is not None else stored
+    if call.resource is None:
+        if call.mode == "delete":
             raise BadRequest("mode=delete needs an instance: [type]/[id]/$validate", "http.mode")
         raise BadRequest("There is no resource to validate", "Parameters.parameter", code="required")
-    issues = [] if mode == "delete" else [*_identity(resource, request, mode), *context.validator.check(resource)]
-    found = issues or [Issue("informational", "No problems were found", severity="information")]
+    issues: Sequence[Issue] = () if call.mode == "delete" else await _issues(call, request, context)
+    found = issues or [Issue("informational", "没有发现问题。No problems were found", severity="information")]
     return Response(200, resource=operation_outcome(found))
 
 
-def _input(request: Request) -> tuple[dict[str, Any] | None, str | None, str | None]:
-    """The resource, mode and profile, from a Parameters body, a bare resource and the query."""
-    values: dict[str, Any] = {}
+async def _issues(call: _Call, request: Request, context: Context) -> list[Issue]:
+    resource = call.resource or {}
+    at_hand = await context.profiles.fresh() if context.profiles is not None else None
+    profiles = at_hand.profiles if at_hand is not None else ProfileSet.load()
+    extensions = at_hand.policy.unknown_extensions if at_hand is not None else "warning"
+    form = await _questionnaire(resource, context)
+
+    def resolve(reference: str) -> dict[str, Any] | None:
+        if form is not None and form.get("url") == reference.partition("|")[0]:
+            return form
+        return _resolved(reference, request, context)
+
+    def work() -> list[Issue]:
+        found = [*_identity(resource, request, call.mode), *context.validator.check(resource)]
+        if resource.get("resourceType") in context.definitions.resource_types:
+            options = Options(unknown_extensions=extensions, resolve=resolve)
+            found += profiles.beyond_structure(resource, call.profiles, options, bool(found))
+        return list(dict.fromkeys(found))
+
+    if len(request.body) >= context.settings.thread_from:  # long work would keep the others waiting
+        return await asyncio.to_thread(work)
+    return work()
+
+
+async def _questionnaire(resource: dict[str, Any], context: Context) -> dict[str, Any] | None:
+    """The Questionnaire that a response answers, if it is among the records."""
+    canonical = resource.get("questionnaire")
+    if resource.get("resourceType") != "QuestionnaireResponse" or not isinstance(canonical, str):
+        return None
+    url, _, version = canonical.partition("|")
+    pairs = [("url", url)] + ([("version", version)] if version else [])
+    try:
+        page = await context.store.search(criteria("Questionnaire", pairs, context), context.access)
+    except FhirError:
+        return None
+    found = next((stored.body for stored in page.matches if stored.body is not None), None)
+    return None if found is None else dict(parse(found))
+
+
+def _resolved(reference: str, request: Request, context: Context) -> dict[str, Any] | None:
+    """The resource of a literal reference to these records, as far as the requester may see it."""
+    local = reference.removeprefix(f"{request.base_url}/")
+    parts = local.partition("/_history/")[0].split("/")
+    if len(parts) != 2 or parts[0] not in context.definitions.resource_types:
+        return None
+    stored = context.store.read(parts[0], parts[1], context.access)
+    return None if stored is None or stored.body is None else dict(parse(stored.body))
+
+
+def _input(request: Request) -> _Call:
+    """The resource, mode and profiles, from a Parameters body, a bare resource and the query."""
+    resource: dict[str, Any] | None = None
+    modes: list[Any] = []
+    profiles: list[Any] = []
     for name, value in request.query:
         if name not in _KNOWN - {"resource"} and name not in _GENERAL:
             raise BadRequest(f"$validate has no parameter '{name}'; it has mode and profile", f"http.{name}")
-        values.setdefault(name, value)
+        if name in _KNOWN:
+            (modes if name == "mode" else profiles).append(value)
     body = input_of(request)
-    if body is None:
-        return None, values.get("mode"), values.get("profile")
-    if body.get("resourceType") != "Parameters" or (request.type == "Parameters" and not _is_call(body)):
-        return body, values.get("mode"), values.get("profile")
-    for part in parts_of(body, "validate"):
+    if body is not None and (
+        body.get("resourceType") != "Parameters" or (request.type == "Parameters" and not _is_call(body))
+    ):
+        resource, body = body, None
+    for part in parts_of(body, "validate") if body is not None else ():
         name = part["name"]
         if name not in _KNOWN:
             raise BadRequest(
@@ -73,14 +131,23 @@ def _input(request: Request) -> tuple[dict[str, Any] | None, str | None, str | N
                 f"Parameters.parameter.where(name='{name}')",
             )
         if name == "resource":
-            values[name] = part.get("resource")
-            if not isinstance(values[name], dict):
+            resource = part.get("resource")
+            if not isinstance(resource, dict):
                 raise BadRequest(
                     "The parameter 'resource' must hold a resource", "Parameters.parameter.resource", code="structure"
                 )
         else:
-            values[name] = next((value for key, value in part.items() if key.startswith("value")), None)
-    return values.get("resource"), values.get("mode"), values.get("profile")
+            given = next((value for key, value in part.items() if key.startswith("value")), None)
+            (modes if name == "mode" else profiles).append(given)
+    return _Call(resource, modes[0] if modes else None, _canonicals(profiles))
+
+
+def _canonicals(profiles: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(url, str) and url for url in profiles):
+        raise BadRequest("A profile is named by its canonical URL", "http.profile", code="value")
+    if len(profiles) > _MOST_PROFILES:
+        raise BadRequest(f"At most {_MOST_PROFILES} profiles are checked at once", "http.profile", code="too-costly")
+    return tuple(dict.fromkeys(profiles))
 
 
 def _is_call(body: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import zstandard
 
+from profiles.definitions.conformance import code_systems, structures, value_sets
 from profiles.definitions.flags import CHOICE, MODIFIER, SUMMARY, XML_ATTRIBUTE
 from profiles.definitions.valuesets import required_codes
 
@@ -75,16 +76,19 @@ def compile_tables(resources: Iterable[Resource]) -> dict[str, Any]:
     for resource in resources:
         if "url" in resource:
             found.setdefault(resource["resourceType"], {})[resource["url"]] = resource
-    structures = [s for s in _sorted(found["StructureDefinition"]) if _is_type(s)]
+    definitions = [s for s in _sorted(found["StructureDefinition"]) if _is_type(s)]
     valuesets, systems = found["ValueSet"], found["CodeSystem"]
-    types = {name: row for s in structures for name, row in _type_rows(s)}
+    types = {name: row for s in definitions for name, row in _type_rows(s)}
     return {
         "types": types,
         "search-parameters": [row for p in _sorted(found["SearchParameter"]) if (row := _parameter_row(p, types))],
         "compartments": dict(_compartment(c) for c in _sorted(found["CompartmentDefinition"]) if _official(c)),
         "operations": [_operation_row(o) for o in _sorted(found["OperationDefinition"]) if not _is_example(o)],
         "codes": required_codes(_required_bindings(types), valuesets, systems),
-        "invariants": {s["name"]: rows for s in structures if (rows := _invariant_rows(s))},
+        "structures": structures(found["StructureDefinition"]),
+        "code-systems": code_systems(systems),
+        "value-sets": value_sets(valuesets),
+        "invariants": {s["name"]: rows for s in definitions if (rows := _invariant_rows(s))},
     }
 
 

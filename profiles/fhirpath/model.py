@@ -205,14 +205,14 @@ def children(node: Node, name: str, out: Items) -> bool:
         return _untyped_children(node, content, name, out)
     if len(found) == 1:
         for member in found.values():
-            _append(node, content, member, out)
+            append_member(node, content, member, out)
     else:
         seen = None
         for key in content:
             member_or_none = found.get(key) or (found.get(key[1:]) if key[:1] == "_" else None)
             if member_or_none is not None and member_or_none is not seen:
                 seen = member_or_none
-                _append(node, content, seen, out)
+                append_member(node, content, seen, out)
     return True
 
 
@@ -228,12 +228,13 @@ def all_children(node: Node, out: Items) -> None:
         seen.add(key)
         member = by_key.get(key)
         if member is not None:
-            _append(node, content, member, out)
+            append_member(node, content, member, out)
         elif node.shape is UNTYPED:
             _append_untyped(node, content, key, key, out)
 
 
-def _append(node: Node, content: dict[str, Any], member: Member, out: Items) -> None:
+def append_member(node: Node, content: dict[str, Any], member: Member, out: Items) -> None:
+    """Append the values of one member, as nodes."""
     value = content.get(member.key)
     if not member.primitive:
         if value.__class__ is list:

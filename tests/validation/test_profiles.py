@@ -1,0 +1,65 @@
+"""What the policy has to say to each client, and to local commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fhir_server.errors import Unprocessable
+from fhir_server.local import open_records
+from fhir_server.validation.policy import FILE
+from fhir_server.validation.profiles import Profiles
+from tests.profiles.conformance.build import URL, element, profile
+
+PATIENT: dict[str, Any] = {"resourceType": "Patient", "meta": {"profile": [URL]}}
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Iterator[Profiles]:
+    policy = {"clients": {"strict": "enforce", "old": "off", "lab": {"types": {"Patient": "enforce"}}}}
+    (tmp_path / FILE).write_text(json.dumps(policy))
+    context = open_records(tmp_path, "test")
+    found = Profiles(tmp_path, context.store, context.extractor, [profile("Patient", element("Patient.name", min=1))])
+    yield found
+    found.close()
+    context.store.close()
+
+
+def test_each_client_is_judged_by_its_own_rule(profiles: Profiles) -> None:
+    assert [(i.severity, i.expression) for i in profiles.judge(PATIENT, "usual")] == [("warning", ("Patient.name",))]
+    assert profiles.judge(PATIENT, "old") == []
+    for client in ("strict", "lab"):
+        with pytest.raises(Unprocessable) as refusal:
+            profiles.judge(PATIENT, client)
+        assert [i.expression for i in refusal.value.issues if i.severity == "error"] == [("Patient.name",)]
+
+
+def test_local_commands_are_told_nothing_of_warnings(profiles: Profiles) -> None:
+    assert profiles.judge(PATIENT, None) == []
+
+
+def test_what_is_enforced_is_enforced_for_what_is_loaded(
+    tmp_path: Path, yidang: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    policy = {"types": {"Observation": {"mode": "enforce", "profiles": ["http://hl7.org/fhir/StructureDefinition/bp"]}}}
+    (data / FILE).write_text(json.dumps(policy))
+    lines = [
+        {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}},
+        {"resourceType": "Patient", "id": "p1"},
+    ]
+    file = tmp_path / "all.ndjson"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    assert yidang("load", "--data", data, "--quiet", file) == 1
+    assert "Observation.category" in capsys.readouterr().err
+    context = open_records(data, "test")
+    try:
+        assert context.store.read("Observation", "o1", context.access) is None
+        assert context.store.read("Patient", "p1", context.access) is not None
+    finally:
+        context.store.close()
