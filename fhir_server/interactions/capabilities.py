@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -61,7 +62,8 @@ async def capabilities(request: Request, context: Context) -> Response:
     if mode not in _MODES:
         raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
     if mode == "terminology":
-        body = encode(terminology_capabilities(context, request.base_url, RELEASED))
+        told = await asyncio.to_thread(terminology_capabilities, context, request.base_url, RELEASED)
+        body = encode(told)
     else:
         body = _text(context, request.base_url)
     part = wanted_part([pair for pair in request.query if pair[0] != "mode"], context.definitions)

@@ -129,9 +129,9 @@ def test_forty_thousand_codes_are_filtered_quickly(file: TerminologyFile) -> Non
     spent: list[float] = []
     for text in ["高血压", "gaoxueya", "gxy", "heart", "慢性 糖尿病", "c0003", "feiyan heart", "左侧"] * 5:
         named = [("url", "urn:big?fhir_vs"), ("filter", text), ("count", 20)]
-        start = time.perf_counter()
+        start = time.thread_time()
         found = service.expand(known, Arguments(named), "urn:uuid:x", "2026-01-01T00:00:00Z")
-        spent.append(time.perf_counter() - start)
+        spent.append(time.thread_time() - start)
         assert found["expansion"]["total"] > 0
-    # 12 ms at most where it was measured; the machine that runs this may be busy
+    # 16 ms where it was measured (docs/terminology.md); a slow machine passes, a slow search does not
     assert sorted(spent)[len(spent) * 9 // 10] < 0.1, spent

@@ -51,9 +51,9 @@ def test_it_matches_what_re_matches(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+", "(x+x+)+y", "([a-zA-Z]+)*", "(.*)*,(.*)*"])
 def test_no_expression_takes_for_ever(pattern: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert not matcher(pattern)("a" * 40 + "!")
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 @pytest.mark.parametrize(
