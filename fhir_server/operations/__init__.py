@@ -8,6 +8,7 @@ from fhir_server.operations.decide import decide
 from fhir_server.operations.everything import encounter_everything, patient_everything
 from fhir_server.operations.explain_access import explain_access
 from fhir_server.operations.ihe_pix import ihe_pix
+from fhir_server.operations.interpret import interpret_observations
 from fhir_server.operations.match import match
 from fhir_server.operations.merge import merge, unmerge_operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
@@ -85,6 +86,15 @@ OPERATIONS: tuple[Operation, ...] = (
         "urn:yidang:operation:consent-status",
         instance=True,
         types=_PATIENT,
+        letters="r",
+    ),
+    Operation(
+        "interpret",
+        interpret_observations,
+        "urn:yidang:operation:interpret",
+        type=True,
+        instance=True,
+        types=frozenset({"Observation"}),
         letters="r",
     ),
 )
