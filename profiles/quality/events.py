@@ -64,7 +64,7 @@ def reversed_period(file: File) -> Iterator[Finding]:
     for event in file.events:
         for element in _PERIODS:
             period = event.resource.get(element)
-            if isinstance(period, dict):
+            if period is not None:
                 start, end = day_of(period.get("start")), day_of(period.get("end"))
                 if start is not None and end is not None and end < start:
                     yield Finding(f"{event.reference}.{element}", "结束早于开始", "it ends before it begins")

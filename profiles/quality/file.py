@@ -98,15 +98,22 @@ def day_of(text: object) -> date | None:
 
 def codings_of(concept: object) -> Sequence[Resource]:
     """The codings of a CodeableConcept."""
-    return (concept.get("coding") or ()) if isinstance(concept, Mapping) else ()
+    return (concept.get("coding") or ()) if isinstance(concept, dict) else ()
 
 
 def said(concept: object) -> str:
     """The words of a CodeableConcept."""
-    if not isinstance(concept, Mapping):
+    if not isinstance(concept, dict):
         return ""
-    words = [concept.get("text"), *(c.get("display") for c in codings_of(concept))]
-    return next((str(word) for word in words if word), "")
+    if text := concept.get("text"):
+        return str(text)
+    return next((str(c["display"]) for c in concept.get("coding") or () if c.get("display")), "")
+
+
+def _refuted(resource: Resource) -> bool:
+    """Whether a condition or allergy is said not to be."""
+    status = resource.get("verificationStatus")
+    return status is not None and any(c.get("code") in _NOT_MEANT for c in codings_of(status))
 
 
 @dataclass
@@ -239,7 +246,7 @@ def categories(concept: object) -> Iterator[str]:
 def _when(resource: Resource, elements: Sequence[str]) -> date | None:
     for element in elements:
         value = resource.get(element)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("start") or value.get("end")
         if value:
             return day_of(value)

@@ -16,9 +16,9 @@ from profiles.quality.rules import RULES, Rule
 _MOST_FINDINGS = 50  # kept of each rule
 # Bands of the score: code, lowest score, Chinese and English.
 BANDS: tuple[tuple[str, int, str, str], ...] = (
-    ("good", 90, "优", "good"),
-    ("fair", 75, "良", "fair"),
-    ("poor", 60, "中", "poor"),
+    ("good", 95, "优", "good"),
+    ("fair", 85, "良", "fair"),
+    ("poor", 70, "中", "poor"),
     ("bad", 0, "差", "bad"),
 )
 

@@ -72,7 +72,7 @@ def no_unit(file: File) -> Iterator[Finding]:
         if definition is None or definition.presence or judgement.value is not None:
             continue
         quantity = _element(event.resource, element).get("valueQuantity")
-        if isinstance(quantity, Mapping) and "value" in quantity:
+        if isinstance(quantity, dict) and "value" in quantity:
             name, missing = _name(judgement), not unit_code(quantity)
             zh = f"{name}：{'没有单位' if missing else '单位不符'}"
             yield Finding(
@@ -192,19 +192,24 @@ def no_words(file: File) -> Iterator[Finding]:
             yield Finding(f"{event.reference}.{element}", "只有编码没有名称", "a code without a name")
 
 
-def _concepts(file: File) -> Iterator[tuple[Event, str, Mapping[str, Any]]]:
-    for type, element in _CODED.items():
-        for event in file.events_of(type):
-            concept = event.resource.get(element)
-            if isinstance(concept, Mapping):
-                yield event, element, concept
+def _concepts(file: File) -> list[tuple[Event, str, dict[str, Any]]]:
+    """Every concept that is to have a code; collected once for a file."""
+    kept: list[tuple[Event, str, dict[str, Any]]] | None = file.__dict__.get("concepts")
+    if kept is None:
+        kept = file.__dict__["concepts"] = [
+            (event, element, concept)
+            for type, element in _CODED.items()
+            for event in file.events_of(type)
+            if isinstance(concept := event.resource.get(element), dict)
+        ]
+    return kept
 
 
 def _parts(resource: Mapping[str, Any], unit: str) -> Iterator[tuple[str, float]]:
     """LOINC code and value, in ``unit``, of an Observation and its components, where they have one."""
     for element in (resource, *(resource.get("component") or ())):
         quantity = element.get("valueQuantity")
-        if not isinstance(quantity, Mapping) or "value" not in quantity:
+        if not isinstance(quantity, dict) or "value" not in quantity:
             continue
         try:
             value = convert(float(quantity["value"]), unit_code(quantity) or unit, unit)

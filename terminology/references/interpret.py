@@ -239,16 +239,22 @@ def _within(intervals: Sequence[Interval], end: float) -> float:
 
 
 def _verdict(intervals: Sequence[Interval], value: float) -> tuple[Verdict, Interval | None]:
-    ranked = sorted(intervals, key=lambda one: one.narrowness, reverse=True)
-    first = {category: next((o for o in ranked if o.category == category), None) for category in _OUTSIDE}
     for category, (under, over) in _OUTSIDE.items():
-        interval = first[category]
-        if interval is not None and interval.below(value):
+        mine = [one for one in intervals if one.category == category]
+        if not mine:
+            continue
+        interval = mine[0] if len(mine) == 1 else max(mine, key=_narrowness)
+        if interval.below(value):
             return under, interval
-        if interval is not None and interval.above(value):
+        if interval.above(value):
             return over, interval
-    reference = first["reference"]
-    return (Verdict.NORMAL, reference) if reference is not None else (Verdict.UNKNOWN, None)
+        if category == "reference":
+            return Verdict.NORMAL, interval
+    return Verdict.UNKNOWN, None
+
+
+def _narrowness(interval: Interval) -> tuple[int, bool, float]:
+    return interval.narrowness
 
 
 # What is below and above an interval of each category; the first that says something decides.

@@ -247,7 +247,7 @@ def test_files_are_added_up_without_being_kept() -> None:
     assert [name for _, name, _ in tally.worst] == ["c", "b"]
     assert sum(tally.bands.values()) == 4 and tally.bands["good"] >= 2
     assert tally.score == round(sum(assess(f).score for f in (good, bad, worse, good)) / 4, 1)
-    assert Tally().score == 100 and band_of(0) == "bad" and band_of(90) == "good"
+    assert Tally().score == 100 and band_of(0) == "bad" and band_of(95) == "good"
 
 
 def test_the_measure_is_valid_and_has_a_group_for_each_rule() -> None:
