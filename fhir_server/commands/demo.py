@@ -116,16 +116,17 @@ def _records(args: argparse.Namespace) -> int:
 
 
 def _shipped(data: Path) -> None:
-    """Reference intervals and critical limits."""
+    """Reference intervals, critical limits, the Measure of the quality of files."""
     import asyncio
 
     from fhir_server.local import open_records
     from fhir_server.records.shipped import install
+    from profiles.quality import measure
     from terminology.references import definitions
 
     context = open_records(data, "demo")
     try:
-        asyncio.run(install(definitions(), context))
+        asyncio.run(install([*definitions(), measure()], context))
     finally:
         context.store.close()
 

@@ -12,6 +12,7 @@ from fhir_server.operations.interpret import interpret_observations
 from fhir_server.operations.match import match
 from fhir_server.operations.merge import merge, unmerge_operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.quality import quality, quality_report
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.validate import validate
 
@@ -95,6 +96,15 @@ OPERATIONS: tuple[Operation, ...] = (
         type=True,
         instance=True,
         types=frozenset({"Observation"}),
+        letters="r",
+    ),
+    Operation("quality", quality, "urn:yidang:operation:quality", instance=True, types=_PATIENT, letters="r"),
+    Operation(
+        "quality-report",
+        quality_report,
+        "urn:yidang:operation:quality-report",
+        instance=True,
+        types=frozenset({"Organization"}),
         letters="r",
     ),
 )

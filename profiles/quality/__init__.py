@@ -5,6 +5,7 @@ Pure: a file goes in, an assessment comes out. Sections and intervals: 国家基
 
 from profiles.quality.file import TYPES, File, Finding, Number
 from profiles.quality.measure import MEASURE, measure
+from profiles.quality.report import measure_report
 from profiles.quality.rules import BY_ID, DIMENSIONS, RULES, Rule
 from profiles.quality.score import BANDS, Assessment, Tally, assess, band_of
 
@@ -24,4 +25,5 @@ __all__ = [
     "assess",
     "band_of",
     "measure",
+    "measure_report",
 ]
