@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _PEOPLE = 200  # of a page of Patients
-# Where else people of whom an institution keeps something are found, the shortest way first.
-_OTHERS = ("Encounter", "DiagnosticReport", "ImagingStudy", "Observation", "Immunization", "MedicationRequest")
+# Where else people of whom an institution keeps something are found: most of them by their visits.
+_OTHERS = ("Encounter", *(type for type in TYPES if type not in ("Patient", "Encounter")))
 
 
 @dataclass(frozen=True, slots=True)
