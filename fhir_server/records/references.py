@@ -6,11 +6,13 @@ They are nobody's, and the same for everybody who asks, so they are read without
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from consent import Access
 from fhir_server.records.acting import unseen
+from fhir_server.search.extract import Extractor
 from fhir_server.search.tree import And, Query
 from terminology.references import References, references_of
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from fhir_server.context import Context
 
 _PAGE = 1000
-_KEPT: dict[int, tuple[tuple[int, ...], References]] = {}  # by store, the sequences that it was made of
+# By the extractor of a store (it lives as long): the sequences of the versions that it was made of.
+_KEPT: WeakKeyDictionary[Extractor, tuple[tuple[int, ...], References]] = WeakKeyDictionary()
 
 
 async def references(context: Context) -> References:
@@ -36,13 +39,10 @@ async def references(context: Context) -> References:
             cursor = page.cursor
             if cursor is None:
                 break
-    key = id(context.extractor)
-    kept = _KEPT.get(key)
+    kept = _KEPT.get(context.extractor)
     if kept is not None and kept[0] == tuple(sequences):
         return kept[1]
     found: list[dict[str, Any]] = [msgspec.json.decode(body) for body in reversed(bodies)]  # the newest prevails
     made = references_of(found)
-    if len(_KEPT) >= 8:  # stores of tests come and go
-        _KEPT.clear()
-    _KEPT[key] = (tuple(sequences), made)
+    _KEPT[context.extractor] = (tuple(sequences), made)
     return made
