@@ -25,8 +25,12 @@ _CATEGORIES = {"laboratory": "Laboratory", "vital-signs": "Vital Signs", "proced
 _STANDARD = "WS/T 404、405 系列（成人） / WS/T 404 and 405 (adults)"
 _USUAL = "常用试剂 / usual assays"
 _ASSAY = "依试剂与方法而定，请按本机构实验室核定 / depends on the assay: set it to that of your laboratory"
+_PRACTICE = "通行标准 / common practice"
+_CONFIRM = "请按本机构制度核定 / set it to the rules of your institution"
 _LOCAL = "危急值各地不同，请按本机构制度核定 / critical limits are local: set them to those of your institution"
 _OURS = "本产品默认值 / default of this product"
+
+_UNSURE = {"laboratory": (_USUAL, _ASSAY)}  # source and mark of reference intervals that no standard gives
 
 
 def definitions() -> list[Resource]:
@@ -77,10 +81,8 @@ def _definition(item: Item) -> Resource:
         found["abnormalCodedValueSet"] = {"reference": f"ValueSet/{POSITIVE}"}
         return found
     found["quantitativeDetails"] = _details(item)
-    intervals = [
-        _interval("reference", span, item, _STANDARD if item.standard else _USUAL, "" if item.standard else _ASSAY)
-        for span in item.reference
-    ]
+    source, confirm = (_STANDARD, "") if item.standard else _UNSURE.get(item.category, (_PRACTICE, _CONFIRM))
+    intervals = [_interval("reference", span, item, source, confirm) for span in item.reference]
     if item.critical:
         intervals.append(_interval("critical", item.critical, item, "", _LOCAL))
     if item.absolute:

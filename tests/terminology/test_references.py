@@ -223,6 +223,8 @@ def test_what_is_of_no_standard_is_marked_to_be_confirmed() -> None:
         for interval in resource.get("qualifiedInterval", ()):
             marked = any(e["url"] == TO_CONFIRM for e in interval["extension"])
             assert marked or interval["category"] == "reference"
+    pressure = next(one for one in SHIPPED if one["id"] == "reference-8480-6")["qualifiedInterval"][0]
+    assert not any("试剂" in e["valueString"] for e in pressure["extension"]), "a pressure depends on no assay"
     crp = next(one for one in SHIPPED if one["id"] == "reference-1988-5")
     high = crp["qualifiedInterval"][0]["range"]["high"]
     assert high["extension"] == [{"url": EXCLUDED, "valueBoolean": True}]
