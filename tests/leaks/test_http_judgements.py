@@ -158,3 +158,27 @@ def test_the_report_on_an_institution_counts_its_own_open_items_for_its_own_offi
         named = {e["item"]["reference"] for c in answer.json.get("contained", ()) for e in c["entry"]}
         assert named == {name for _, name, _ in true.worst} or len(named) > 20
         compared["$quality-report"] += true.files
+
+
+def test_administrators_change_intervals_and_nobody_else(judging: Web) -> None:
+    definition = {
+        "resourceType": "ObservationDefinition",
+        "code": {"coding": [{"system": "urn:example", "code": "own"}]},
+        "quantitativeDetails": {"unit": {"coding": [{"code": "g/L"}]}},
+        "qualifiedInterval": [{"category": "critical", "range": {"high": {"value": 4}}}],
+    }
+    by_name = {who.name: who for who in WHO}
+    administrator = by_name["quality-county as administrator of county"]
+    physician, resident = by_name["dr-county for TREAT"], by_name["r3 (user )"]
+    made = judging.ask(administrator, "POST", "ObservationDefinition", definition)
+    assert made.status == 201, made
+    place = f"ObservationDefinition/{made.json['id']}"
+    path = "Observation/$interpret?code=urn:example%7Cown&value=5&unit=g/L"
+    assert b"critical-high" in judging.get(physician, path).body
+    changed = {**definition, "id": made.json["id"], "qualifiedInterval": [{"range": {"high": {"value": 9}}}]}
+    for who in (physician, resident, by_name["emr-county"]):
+        assert judging.ask(who, "PUT", place, changed).status in (403, 404), who.name
+        assert judging.ask(who, "POST", "ObservationDefinition", changed).status in (403, 404), who.name
+    assert b"critical-high" in judging.get(physician, path).body
+    assert judging.ask(administrator, "PUT", place, changed).status == 200
+    assert b'"normal"' in judging.get(physician, path).body
