@@ -69,6 +69,7 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
 
     began = time.monotonic()
     written = _records(args)
+    _shipped(args.data)
     status = _beside(args) if args.paths else 0
     auth_file = AuthFile.open(args.data)
     try:
@@ -112,6 +113,22 @@ def _records(args: argparse.Namespace) -> int:
             store.optimize()
             store.close()
     return written
+
+
+def _shipped(data: Path) -> None:
+    """Reference intervals, critical limits, the Measure of the quality of files."""
+    import asyncio
+
+    from fhir_server.local import open_records
+    from fhir_server.records.shipped import install
+    from profiles.quality import measure
+    from terminology.references import definitions
+
+    context = open_records(data, "demo")
+    try:
+        asyncio.run(install([*definitions(), measure()], context))
+    finally:
+        context.store.close()
 
 
 def _beside(args: argparse.Namespace) -> int:

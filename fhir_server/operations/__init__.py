@@ -11,10 +11,12 @@ from fhir_server.operations.everything import encounter_everything, patient_ever
 from fhir_server.operations.expand import expand
 from fhir_server.operations.explain_access import explain_access
 from fhir_server.operations.ihe_pix import ihe_pix
+from fhir_server.operations.interpret import interpret_observations
 from fhir_server.operations.lookup import lookup
 from fhir_server.operations.match import match
 from fhir_server.operations.merge import merge, unmerge_operation
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.quality import quality, quality_report
 from fhir_server.operations.reindex import reindex
 from fhir_server.operations.subsumes import subsumes
 from fhir_server.operations.translate import translate
@@ -114,5 +116,23 @@ OPERATIONS: tuple[Operation, ...] = (
         batch_validate_code,
         definition="http://hl7.org/fhir/OperationDefinition/ValueSet-batch-validate-code",
         get=False,
+    ),
+    Operation(
+        "interpret",
+        interpret_observations,
+        "urn:yidang:operation:interpret",
+        type=True,
+        instance=True,
+        types=frozenset({"Observation"}),
+        letters="r",
+    ),
+    Operation("quality", quality, "urn:yidang:operation:quality", instance=True, types=_PATIENT, letters="r"),
+    Operation(
+        "quality-report",
+        quality_report,
+        "urn:yidang:operation:quality-report",
+        instance=True,
+        types=frozenset({"Organization"}),
+        letters="r",
     ),
 )

@@ -108,6 +108,15 @@ def test_openapi_is_valid_and_describes_the_same_routes(client: httpx.Client, st
     validate(document)
     assert document["servers"][0]["url"] == str(client.base_url).rstrip("/")
     assert {"get", "put", "patch", "delete"} <= set(document["paths"]["/{type}/{id}"])
-    types = ("Patient", "SearchParameter", "Task", "CodeSystem", "ValueSet", "ConceptMap")
+    types = (
+        "Patient",
+        "SearchParameter",
+        "Task",
+        "CodeSystem",
+        "ValueSet",
+        "ConceptMap",
+        "Observation",
+        "Organization",
+    )
     operations = {item["name"] for name in types for item in resource(statement, name)["operation"]}
     assert {path.rpartition("$")[2] for path in document["paths"] if "$" in path} == operations

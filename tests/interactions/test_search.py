@@ -177,3 +177,25 @@ def test_chinese_values_may_be_in_the_url(client: httpx.Client) -> None:
     bundle = client.get("Patient", params={"family": family}).json()
     assert [entry["resource"]["name"][0]["family"] for entry in bundle["entry"]] == [family]
     assert client.get(link(bundle, "self") or "").json()["total"] == 1
+
+
+def test_a_quantity_is_found_in_every_unit_of_its_kind(client: httpx.Client) -> None:
+    mine = f"unit-{uuid.uuid4().hex[:8]}"
+    ids = {}
+    for unit, value in (("g/L", 135), ("[degF]", 98.6), ("mmol/L", 5)):
+        quantity = {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
+        code = {"coding": [{"system": "urn:example", "code": mine}]}
+        observation = {"resourceType": "Observation", "status": "final", "code": code, "valueQuantity": quantity}
+        ids[unit] = client.post("Observation", json=observation).json()["id"]
+
+    def found(asked: str) -> list[str]:
+        answer = client.get("Observation", params={"code": f"urn:example|{mine}", "value-quantity": asked}).json()
+        return [entry["resource"]["id"] for entry in answer.get("entry", ())]
+
+    ucum = "http://unitsofmeasure.org"
+    assert found(f"13.5|{ucum}|g/dL") == [ids["g/L"]]
+    assert found(f"gt13.4|{ucum}|g/dL") == [ids["g/L"]]
+    assert found(f"lt13.4|{ucum}|g/dL") == []
+    assert found(f"37.0|{ucum}|Cel") == [ids["[degF]"]]
+    assert found(f"5000|{ucum}|umol/L") == [ids["mmol/L"]]
+    assert found(f"90|{ucum}|mg/dL") == [], "mass and amount of substance are different kinds"
