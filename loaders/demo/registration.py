@@ -32,10 +32,12 @@ _TIE_NAMES = {
 }
 
 
-def _document(kind: str, text: str, system: str, value: str) -> Resource:
+def _document(kind: str, national: str, text: str, system: str, value: str) -> Resource:
+    """An identity document: its kind in HL7's table 0203 ('' where that has none) and in WS 364.3 ('')."""
+    coded = ((identity.IDENTIFIER_TYPE, kind), (identity.DOCUMENT_TYPE, national))
     return {
         "use": "official",
-        "type": {"coding": [{"system": identity.IDENTIFIER_TYPE, "code": kind}], "text": text},
+        "type": {"coding": [{"system": system, "code": code} for system, code in coded if code], "text": text},
         "system": system,
         "value": value,
     }
@@ -46,15 +48,15 @@ def papers(person: Person) -> list[Resource]:
     serial = person.number
     if person.papers == "identity-card":
         number = identity.identity_number(serial, person.born, person.female)
-        return [_document("NNCHN", "居民身份证", identity.IDENTITY_NUMBER, number)]
+        return [_document("NI", "01", "居民身份证", identity.IDENTITY_NUMBER, number)]
     if person.papers == "passport":
-        return [_document("PPN", "护照", identity.PASSPORT, f"E{serial:08d}")]
+        return [_document("PPN", "03", "护照", identity.PASSPORT, f"E{serial:08d}")]
     if person.papers == "hk-mo-permit":
-        return [_document("TRAVEL", "港澳居民来往内地通行证", identity.HK_MO_PERMIT, f"H{serial:08d}")]
+        return [_document("", "06", "港澳居民来往内地通行证", identity.HK_MO_PERMIT, f"H{serial:08d}")]
     if person.papers == "tw-permit":
-        return [_document("TRAVEL", "台湾居民来往内地通行证", identity.TW_PERMIT, f"{serial:08d}")]
+        return [_document("", "07", "台湾居民来往内地通行证", identity.TW_PERMIT, f"{serial:08d}")]
     if person.papers == "birth-certificate":
-        return [_document("BCT", "出生医学证明", identity.BIRTH_CERTIFICATE, f"Z{serial:09d}")]
+        return [_document("BCT", "", "出生医学证明", identity.BIRTH_CERTIFICATE, f"Z{serial:09d}")]
     return []
 
 
