@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import time
 from pathlib import Path
@@ -68,6 +69,7 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
     from fhir_server.demonstration.entrance import WARNING
 
     began = time.monotonic()
+    _guide(args.data)
     written = _records(args)
     status = _beside(args) if args.paths else 0
     auth_file = AuthFile.open(args.data)
@@ -82,6 +84,18 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
     )
     print(f"*** {WARNING} ***", file=sys.stderr)
     return status
+
+
+def _guide(data: Path) -> None:
+    """Put the alliance's implementation guide into the records."""
+    from fhir_server.guide.install import install
+    from fhir_server.local import open_records
+
+    context = open_records(data, "demo")
+    try:
+        asyncio.run(install(context))
+    finally:
+        context.store.close()
 
 
 def _records(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The profiles in force: R4's own, those of the packages, and those that administrators write over FHIR.
+"""The profiles in force: R4's own, the alliance's guide, the packages, and what administrators write over FHIR.
 
 https://hl7.org/fhir/R4/profiling.html. They are put together anew when one of these changes: at once for
 ``$validate``, within seconds for writes.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ _ERRORS = ("error", "fatal")
 _WRITE = Options(hints=False, best_practice="information")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InForce:
     """One state of the profiles and the policy; ``stamp`` changes when they do."""
 
@@ -45,11 +46,21 @@ class InForce:
     profiles: ProfileSet
     policy: Policy
 
+    @cached_property
+    def supported(self) -> dict[str, list[str]]:
+        """The canonical URLs of the profiles that resources of a type can be held to, by type."""
+        found: dict[str, list[str]] = {}
+        for url in self.profiles.urls():
+            one = self.profiles.definition(url) or {}
+            if one.get("kind") == "resource" and one.get("derivation") == "constraint" and not one.get("abstract"):
+                found.setdefault(str(one.get("type")), []).append(url)
+        return found
+
 
 class Profiles:
     """The profiles and policy of one data folder, for one process.
 
-    ``given``: definitions that are always in force besides R4's own. ``bindings``: makes the terminology that is asked
+    ``given``: gives the definitions that are always in force besides R4's own, when they are first needed. ``bindings``: makes the terminology that is asked
     of the ValueSets and CodeSystems in force (default: that of ``profiles.conformance``).
     """
 
@@ -58,7 +69,7 @@ class Profiles:
         folder: Path,
         store: Store,
         extractor: Extractor,
-        given: Sequence[dict[str, Any]] = (),
+        given: Callable[[], Sequence[dict[str, Any]]] = tuple,
         bindings: Callable[[Sequence[dict[str, Any]]], Bindings] | None = None,
     ) -> None:
         self._given = given
@@ -140,7 +151,7 @@ class Profiles:
         return await self._store.count(query, _ACCESS), *((s.type, s.id, s.version) for s in newest)
 
     def _profiles(self) -> ProfileSet:
-        given = list(self._given)
+        given = list(self._given())
         for package in packages.packages(self._folder):
             given += package.resources
         given += asyncio.run(self._written())

@@ -12,6 +12,7 @@ from loaders.demo.people import Person
 
 ROLE_CODE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 ETHNIC_GROUP = "urn:yidang:ethnic-group"
+DIVISION = "urn:yidang:division"  # extension of Address: GB/T 2260, and below it township and village
 _PEOPLES = "urn:oid:2.16.156.10011.2.3.3.3"
 # How a guardian stands to the ward, from what the ward is to the guardian, and the guardian's sex.
 _TIES = {
@@ -62,8 +63,13 @@ def papers(person: Person) -> list[Resource]:
 
 def file_number(person: Person, clinic: Institution) -> str:
     """The 17-digit number of the health record file: county, township, village, serial."""
+    return f"{division(clinic)}{person.number % 10**5:05d}"
+
+
+def division(clinic: Institution) -> str:
+    """The 12-digit code of the clinic's village."""
     _, township, village = clinic.id.split("-")
-    return f"{identity.REGION}{int(township):03d}{100 + int(village)}{person.number % 10**5:05d}"
+    return f"{identity.REGION}{int(township):03d}{100 + int(village)}"
 
 
 def patient(draft: Draft, institutions: list[Institution]) -> Resource:
@@ -104,6 +110,7 @@ def patient(draft: Draft, institutions: list[Institution]) -> Resource:
         "birthDate": person.born.isoformat(),
         "address": [
             {
+                "extension": [{"url": DIVISION, "valueString": division(clinic)}],
                 "use": "home",
                 "text": text,
                 "line": [f"{clinic.village}{person.house}号"],

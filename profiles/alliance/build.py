@@ -29,17 +29,26 @@ _TABLES = ("people", "institutions", "visits", "results", "orders", "prevention"
 _OURS = frozenset({"id", "card", "zh", "en", "type", "bind", "rules", "ws", "doc", "slice"})
 _TYPE = re.compile(r"\s*([A-Za-z]+)(?:\(([^)]*)\))?\s*")
 _MAPPINGS = (
-    {"identity": "ws-data-element", "uri": "urn:oid:2.16.156.10011.2.2.1", "name": "WS 363/365/445 数据元 data elements"},
-    {"identity": "ws-document", "uri": "urn:oid:2.16.156.10011.2.4", "name": "WS/T 483, WS/T 500 共享文档 documents"},
+    {"identity": "ws-data-element", "uri": "urn:oid:2.16.156.10011.2.2.1", "name": "WS 363/365/445 data elements"},
+    {"identity": "ws-document", "uri": "urn:oid:2.16.156.10011.2.4", "name": "WS/T 483, WS/T 500 documents"},
 )
-_COMMENT = "编号与名称取自公开使用的实例，落地前请与标准文本核对 / collected from public use: check against the standard"
+_COMMENT = "取自公开使用的实例，落地前请与标准核对 / collected from public use: check against the standard"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of profiles: the name of its file, its title, and the short names of its profiles."""
+
+    key: str
+    title: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Guide:
     """Everything in the guide, in the order in which it is shown; resources are plain JSON objects.
 
-    ``sections``: (title, names of its profiles). ``rows``: the table rows of each StructureDefinition by its url.
+    ``rows``: the table rows of each StructureDefinition by its url.
     """
 
     profiles: tuple[Resource, ...]
@@ -49,7 +58,7 @@ class Guide:
     concept_maps: tuple[Resource, ...]
     search_parameters: tuple[Resource, ...]
     implementation_guide: Resource
-    sections: tuple[tuple[str, tuple[str, ...]], ...]
+    sections: tuple[Section, ...]
     rows: dict[str, list[Row]]
 
     @property
@@ -96,7 +105,7 @@ def guide() -> Guide:
         part = table(name)
         made = [_profile(one, part["title"], rows) for one in part["profiles"]]
         profiles += made
-        sections.append((part["title"], tuple(short(one["url"]) for one in made)))
+        sections.append(Section(name, part["title"], tuple(short(one["url"]) for one in made)))
     extensions = [_extension(one, rows) for one in table("extensions")]
     code_systems = [_code_system(one) for one in table("code-systems")]
     value_sets = [_value_set(one) for one in table("value-sets")]
@@ -145,8 +154,8 @@ def _head(type: str, url: str, one: Row, kind: str = "") -> Resource:
 
 
 def _profile(one: Row, section: str, rows: dict[str, list[Row]]) -> Resource:
-    url, type = PROFILE + one["profile"], one["type"]
-    base = one.get("base", type)
+    url, type = PROFILE + one["profile"], str(one["type"])
+    base = str(one.get("base", type))
     rows[url] = one["elements"]
     return {
         **_head("StructureDefinition", url, one),
@@ -166,7 +175,7 @@ def _profile(one: Row, section: str, rows: dict[str, list[Row]]) -> Resource:
 def _element(row: Row, type: str, supported: bool) -> Row:
     """An ElementDefinition of a row."""
     id = f"{type}.{row['id']}" if row["id"] else type
-    parts = id.split(".")
+    parts = str(id).split(".")
     found: Row = {"id": id, "path": ".".join(part.partition(":")[0] for part in parts)}
     name = parts[-1].partition(":")[2]
     if name:
@@ -240,7 +249,7 @@ def _extension(one: Row, rows: dict[str, list[Row]]) -> Resource:
             ]
         elements += [{"id": "url", "fixedUri": url}, {"id": "value[x]", "card": "0..0"}]
     else:
-        value = {"id": "value[x]", "card": "1..1", **{k: one[k] for k in ("type", "bind") if k in one}}
+        value: Row = {"id": "value[x]", "card": "1..1", **{k: one[k] for k in ("type", "bind") if k in one}}
         elements += [{"id": "extension", "card": "0..0"}, {"id": "url", "fixedUri": url}, value]
     rows[url] = [row for row in elements if row["id"].count(".") == 0 or row["id"].endswith("value[x]")]
     return {
@@ -282,7 +291,7 @@ def _code_system(one: Row) -> Resource:
 
 def _whole(one: Row) -> Resource:
     """The ValueSet of all codes of a code system."""
-    about = {key: one[key] for key in ("zh", "en", "about") if key in one}
+    about: Row = {key: one[key] for key in ("zh", "en", "about") if key in one}
     found = _head("ValueSet", VALUE_SET + one["set"], about, "ValueSet")
     return {**found, "compose": {"include": [{"system": one["system"]}]}}
 
@@ -330,11 +339,11 @@ def _search_parameter(one: Row) -> Resource:
 
 
 def _implementation_guide(everything: list[Resource]) -> Resource:
-    about = {
+    about: Row = {
         "zh": "县域医共体健康档案实施指南",
         "en": "County medical alliance guide",
         "name": "YidangAllianceGuide",
-        "about": "紧密型县域医共体健康档案的 FHIR R4 实施指南。The alliance's profiles on FHIR R4, with national code lists.",
+        "about": "紧密型县域医共体健康档案的 FHIR R4 实施指南。The alliance's profiles on FHIR R4 and national codes.",
     }
     return {
         **_head("ImplementationGuide", "urn:yidang:guide:alliance", about),
