@@ -107,11 +107,14 @@ def _is_ours(definition: Resource) -> bool:
     return str(definition["baseDefinition"]).startswith(PROFILE)
 
 
-def lines(definition: Resource) -> list[Line]:
-    """The elements that the profile, or one it is based on, says something of, in the order of the snapshot."""
+def lines(definition: Resource, inherited: bool = True) -> list[Line]:
+    """The elements that the profile says something of, in the order of the snapshot.
+
+    ``inherited``: also those that one of the guide's profiles that it is based on says something of.
+    """
     told: dict[str, dict[str, Any]] = {}
     type = str(definition["type"])
-    for one in [*reversed(parents(definition)), definition]:
+    for one in [*(reversed(parents(definition)) if inherited else ()), definition]:
         for row in guide().rows[one["url"]]:
             id = f"{type}.{row['id']}" if row["id"] else type
             before = told.get(id, {})
@@ -174,10 +177,10 @@ def _fixed(row: dict[str, Any]) -> str:
     return "" if value is None else str(value)
 
 
-def rules(definition: Resource) -> list[Rule]:
-    """The guide's own invariants that the definition has, those it inherits too."""
+def rules(definition: Resource, inherited: bool = True) -> list[Rule]:
+    """The guide's own invariants that the definition has, ``inherited``: also those of what it is based on."""
     found: dict[str, Rule] = {}
-    for one in [*reversed(parents(definition)), definition]:
+    for one in [*(reversed(parents(definition)) if inherited else ()), definition]:
         for element in one["differential"]["element"]:
             for constraint in element.get("constraint", ()):
                 if _OWN.match(constraint["key"]):
