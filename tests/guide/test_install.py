@@ -48,9 +48,7 @@ def test_its_search_parameters_work(installed: httpx.Client) -> None:
 
 def test_what_claims_a_profile_is_told_where_it_does_not_satisfy_it(installed: httpx.Client) -> None:
     failing = examples()["patient"].fails[0].resource
-    answer = installed.post(
-        "Patient", content=json.dumps(failing), headers={"Prefer": "return=OperationOutcome"}
-    )
+    answer = installed.post("Patient", content=json.dumps(failing), headers={"Prefer": "return=OperationOutcome"})
     assert "yd-idno-1" in answer.text
 
 
