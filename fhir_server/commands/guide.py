@@ -1,4 +1,4 @@
-"""``yidang guide``: the alliance's own implementation guide put into the records, or written out as a package."""
+"""``yidang guide``: the alliance's implementation guide into the records, as a package, and files checked by it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser(
-        "guide", help="the alliance's implementation guide: into the records, or as a package", description=__doc__
+        "guide", help="the alliance's implementation guide: install, export, check files by it", description=__doc__
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     installing = actions.add_parser(
@@ -26,6 +26,15 @@ def add_parser(subparsers: Any) -> None:
     exporting = actions.add_parser("export", help="write the guide as a FHIR package (.tgz) for other validators")
     exporting.add_argument("file", type=Path, metavar="FILE", help="the archive to write")
     exporting.set_defaults(run=run, work=_export)
+    checking = actions.add_parser(
+        "check",
+        help="hold files against the guide",
+        description="Bundles, NDJSON, single resources and folders of them, as a system would send them. Each is "
+        "checked by the profile for its kind. Nothing is written. Exit status 1 where something is wrong.",
+    )
+    checking.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a file or a folder")
+    checking.add_argument("--most", type=int, default=100, metavar="N", help="errors that are printed (default 100)")
+    checking.set_defaults(run=run, work=_check)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,3 +68,29 @@ def _export(args: argparse.Namespace) -> int:
     args.file.write_bytes(content)
     print(f"{args.file}: {len(content):,} bytes")
     return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from fhir_server.guide.checking import Report, check
+    from loaders.bundles import Refusal
+
+    report, told = Report(), 0
+    for one in check(args.paths, report):
+        if isinstance(one, Refusal):
+            print(f"{one.path}{_at(one.position)}: {one.reason}", file=sys.stderr)
+            continue
+        for issue in one.errors:
+            told += 1
+            if told <= args.most:
+                where = ", ".join(issue.expression)
+                print(f"{one.path}{_at(one.position)}: {one.resource}: {where}: {issue.diagnostics}")
+    if told > args.most:
+        print(f"… and {told - args.most:,} more errors")
+    for profile, number in sorted(report.checked.items()):
+        print(f"{number:>8,} checked {report.wrong.get(profile, 0):>8,} wrong  {profile}")
+    return 1 if told or report.unread else 0
+
+
+def _at(position: int) -> str:
+    """A place in a file; the whole of it is 0."""
+    return f":{position}" if position else ""

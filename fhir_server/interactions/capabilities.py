@@ -30,6 +30,7 @@ _RESOURCE_INTERACTIONS = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
 _SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+GUIDE = "urn:yidang:guide:alliance"  # its profiles are always in force (profiles.alliance)
 _MODES = ("full", "normative", "terminology")
 MODIFIERS: dict[str, tuple[str, ...]] = {
     "number": number.MODIFIERS,
@@ -114,6 +115,7 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
         "software": {"name": "Yidang", "version": version("yidang"), "releaseDate": RELEASED},
         "implementation": {"description": "Yidang 一档", "url": base_url},
         "fhirVersion": "4.0.1",
+        "implementationGuide": [GUIDE],
         "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
         "patchFormat": [JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML],
         "rest": [

@@ -60,8 +60,9 @@ class InForce:
 class Profiles:
     """The profiles and policy of one data folder, for one process.
 
-    ``given``: gives the definitions that are always in force besides R4's own, when they are first needed. ``bindings``: makes the terminology that is asked
-    of the ValueSets and CodeSystems in force (default: that of ``profiles.conformance``).
+    ``given``: gives the definitions that are always in force besides R4's own, when they are first needed.
+    ``bindings``: makes the terminology that is asked of the ValueSets and CodeSystems in force (default: that of
+    ``profiles.conformance``).
     """
 
     def __init__(

@@ -132,7 +132,9 @@ def test_validation_knows_the_guide_without_anything_installed(client: httpx.Cli
 
 
 def test_the_capability_statement_names_the_profiles_of_each_type(client: httpx.Client) -> None:
-    rest = client.get("metadata").json()["rest"][0]
+    statement = client.get("metadata").json()
+    assert statement["implementationGuide"] == ["urn:yidang:guide:alliance"]
+    rest = statement["rest"][0]
     found = {one["type"]: one.get("supportedProfile", []) for one in rest["resource"]}
     assert found["Patient"] == ["urn:yidang:profile:patient"]
     assert "urn:yidang:profile:diagnostic-report-imaging" in found["DiagnosticReport"]
