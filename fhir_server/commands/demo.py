@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -88,12 +87,12 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
 
 def _guide(data: Path) -> None:
     """Put the alliance's implementation guide into the records."""
-    from fhir_server.guide.install import install
+    from fhir_server.guide.install import install_now
     from fhir_server.local import open_records
 
     context = open_records(data, "demo")
     try:
-        asyncio.run(install(context))
+        install_now(context)
     finally:
         context.store.close()
 

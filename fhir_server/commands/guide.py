@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _install(args: argparse.Namespace) -> int:
-    from fhir_server.guide.install import install
+    from fhir_server.guide.install import install_now
     from fhir_server.local import open_records
     from profiles.alliance import VERSION, resources
 
     context = open_records(args.data, "guide")
     try:
-        written = asyncio.run(install(context))
+        written = install_now(context)
     finally:
         context.store.close()
     print(f"guide {VERSION}: {written} of {len(resources())} definitions written, the others were there")
