@@ -24,6 +24,7 @@ from fhir_server.search.tree import Query
 from fhir_server.store.protocol import Store
 from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, Policy, read_policy
+from profiles.alliance.choose import profile_of
 from profiles.conformance import Bindings, Options, ProfileSet
 from profiles.issues import Issue
 from profiles.lossless import parse
@@ -111,10 +112,13 @@ class Profiles:
         rule = now.policy.rule(str(resource.get("resourceType")), client or "")
         if rule.mode == "off" or (rule.mode == "warn" and client is None):
             return []
-        if rule.mode == "warn" and not rule.profiles and not _known_claims(resource, now.profiles):
+        wanted = rule.profiles
+        if rule.guide and (mine := profile_of(resource)) is not None:
+            wanted = (*wanted, mine)
+        if rule.mode == "warn" and not wanted and not _known_claims(resource, now.profiles):
             return []
         options = replace(_WRITE, unknown_extensions=now.policy.unknown_extensions)
-        found = now.profiles.beyond_structure(resource, rule.profiles, options)
+        found = now.profiles.beyond_structure(resource, wanted, options)
         if rule.mode == "enforce" and any(issue.severity in _ERRORS for issue in found):
             raise Unprocessable.of(found)
         return [replace(issue, severity="warning") for issue in found if issue.severity != "information"]

@@ -79,3 +79,22 @@ def test_the_package_is_the_same_every_time(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["guide", "export", str(tmp_path / "nowhere" / "a.tgz")]) == 1
     assert capsys.readouterr().err.startswith("yidang guide: ")
+
+
+def test_a_policy_holds_each_kind_to_its_profile(
+    start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = tmp_path_factory.mktemp("guide") / "data"
+    data.mkdir()
+    policy = {"default": {"mode": "enforce", "guide": True}, "types": {"Patient": {"mode": "warn", "guide": True}}}
+    (data / "validation.json").write_text(json.dumps(policy))
+    with start_server("--open", data=data).client() as client:
+        report = {k: v for k, v in examples()["diagnostic-report-imaging"].resource.items() if k != "meta"}
+        assert client.post("DiagnosticReport", content=json.dumps(report)).status_code == 201
+        del report["imagingStudy"]
+        refused = client.post("DiagnosticReport", content=json.dumps(report))
+        assert refused.status_code == 422
+        assert refused.json()["issue"][0]["expression"] == ["DiagnosticReport.imagingStudy"]
+        taken = client.post("Patient", content=json.dumps({"resourceType": "Patient"}))
+        assert (taken.status_code, taken.headers["X-Validation-Issues"]) == (201, "3")
+        assert client.post("Basic", content=json.dumps({"resourceType": "Basic", "code": {"text": "x"}})).is_success
