@@ -136,7 +136,7 @@ def _patient(p: Person) -> Resource:
             {
                 "use": "official",
                 "type": {
-                    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "NNCHN"}],
+                    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "NI"}],
                     "text": "居民身份证",
                 },
                 "system": identity.IDENTITY_NUMBER,

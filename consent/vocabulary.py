@@ -88,7 +88,7 @@ class Sensitivity(IntFlag):
 EVERY_SENSITIVITY = Sensitivity(sum(Sensitivity))
 NO_SENSITIVITY = Sensitivity(0)
 NO_CLASS = RecordClass(0)
-# What a guardian does not see of an adolescent (DOMAIN: default, to be checked with counsel).
+# What a guardian does not see of an adolescent (our default, to be checked with counsel).
 ADOLESCENT = Sensitivity.HIV | Sensitivity.STD | Sensitivity.MENTAL | Sensitivity.REPRODUCTION | Sensitivity.MINOR
 # Codes of v3-ActCode (and of v3-Confidentiality) by the bit they mean.
 SENSITIVITY_CODES: dict[str, Sensitivity] = {

@@ -18,6 +18,7 @@ from fhir_server.auth.file import AuthFile
 from fhir_server.auth.verify import Authenticator
 from fhir_server.beside import beside, directory_of
 from fhir_server.context import Context
+from fhir_server.guide.pages import GuidePages
 from fhir_server.http.admission import Admission
 from fhir_server.http.shell import Application, Started
 from fhir_server.http.table import routes
@@ -29,6 +30,7 @@ from fhir_server.store.sqlite.writer import Witness
 from fhir_server.terminology import SearchedCodes, ServedTerminology
 from fhir_server.validation.profiles import Profiles
 from fhir_server.validation.terms import ServedBindings
+from profiles.alliance import resources as guide_definitions
 from profiles.conformance import Codes
 from profiles.definitions import load
 from profiles.structure import Validator
@@ -86,7 +88,11 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         new_id=new_id,
         terminology=terminology,
         profiles=Profiles(
-            settings.data, store, extractor, bindings=lambda given: ServedBindings(Codes(given), terminology)
+            settings.data,
+            store,
+            extractor,
+            given=guide_definitions,
+            bindings=lambda given: ServedBindings(Codes(given), terminology),
         ),
     )
 
@@ -104,9 +110,10 @@ def application(settings: Settings) -> Application:
 
 
 def _start(settings: Settings) -> Started:
+    guide = GuidePages(settings.base_url.startswith("https:"))
     if settings.open:
         context = _settled(open_context(settings, Access.everything("development mode (--open)")))
-        return Started(context, lambda: _close(context))
+        return Started(context, lambda: _close(context), guide=guide)
     master = MasterKey.open(settings.data)
     mask = masker(harmless(load()), master.derive("audit mask"))
     auditor = Auditor(
@@ -138,7 +145,7 @@ def _start(settings: Settings) -> Started:
     served = replace(context.routes, apart={"AuditEvent": log.apart()})
     watched = replace(context, store=WatchedStore(store), routes=served)
     admission = Admission(tokens, context.validator, context.extractor.relative)
-    return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor))
+    return Started(watched, close, admission, auditor, beside(auth_file, store, watched, admission, auditor), guide)
 
 
 def _close(context: Context) -> None:

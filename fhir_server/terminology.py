@@ -1,4 +1,4 @@
-"""The terminology of a server: what administrators stored, loaded code systems, the alliance's lists, and base R4.
+"""The terminology of a server: what was stored and loaded, the alliance's lists, those of its guide, and base R4.
 
 https://hl7.org/fhir/R4/terminology-service.html. It is put together anew when definitions were written, by this or
 another process, or code systems were loaded.
@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from fhir_server.errors import BadRequest
 from fhir_server.search.codes import Codes
+from profiles.alliance import resources as definitions
 from terminology.alliance import alliance
 from terminology.base import base
 from terminology.compose import Composer, whole_systems
@@ -22,9 +23,10 @@ from terminology.errors import NotKnown, TerminologyError
 from terminology.file import FILE, TerminologyFile
 from terminology.lookup import known_code, known_system
 from terminology.memory import MemorySystem
-from terminology.registry import Layer, Terminology
+from terminology.registry import Layer, Resources, Terminology
 from terminology.valuesets import ValueSet, valueset_of
 
+_KINDS = frozenset({"CodeSystem", "ValueSet", "ConceptMap"})
 _KEPT = 64  # value sets and hierarchies whose codes are remembered for searches
 
 
@@ -117,7 +119,7 @@ class ServedTerminology:
             layers: list[Layer] = []
             if self._store is not None:
                 layers.append(StoreLayer(self._store.definitions))
-            self._made = Terminology((*layers, self._file.layer(), alliance(), base()))
+            self._made = Terminology((*layers, self._file.layer(), alliance(), guide(), base()))
             self._stamp = stamp
         return self._made
 
@@ -183,6 +185,12 @@ class SearchedCodes:
 
 
 @cache
+def guide() -> Resources:
+    """The code systems, value sets and maps of the alliance's implementation guide."""
+    return Resources([one for one in definitions() if one["resourceType"] in _KINDS])
+
+
+@cache
 def base_terminology() -> Terminology:
     """What every server knows: base R4 and the lists of the alliance."""
-    return Terminology((alliance(), base()))
+    return Terminology((alliance(), guide(), base()))

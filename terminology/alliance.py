@@ -1,6 +1,6 @@
 """The small lists of the alliance, shipped with the server: laboratory items, imaging types, ECG findings and more.
 
-Facts of DOMAIN section 7, kept as FHIR resources in ``data/alliance``.
+What county hospitals order and find every day, kept as FHIR resources in ``data/alliance``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from fhir_server.audit.trail import Trail, wall_clock
 
 # Commands with actions, and without; what only tells something about the server itself is not put on record.
 _WITH_ACTIONS = frozenset(
-    {"audit", "client", "key", "package", "person", "quality", "references", "terminology", "user"}
+    {"audit", "client", "guide", "key", "package", "person", "quality", "references", "terminology", "user"}
 )
 _WITHOUT = frozenset({"backup", "load", "reindex", "restore"})
 _UNTOLD = frozenset({"assertion", "head", "list", "status", "verify"})

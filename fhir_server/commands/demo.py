@@ -68,6 +68,7 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
     from fhir_server.demonstration.entrance import WARNING
 
     began = time.monotonic()
+    _guide(args.data)
     written = _records(args)
     _shipped(args.data)
     status = _beside(args) if args.paths else 0
@@ -83,6 +84,18 @@ def _build(args: argparse.Namespace, out: Path, base: str) -> int:
     )
     print(f"*** {WARNING} ***", file=sys.stderr)
     return status
+
+
+def _guide(data: Path) -> None:
+    """Put the alliance's implementation guide into the records."""
+    from fhir_server.guide.install import install_now
+    from fhir_server.local import open_records
+
+    context = open_records(data, "demo")
+    try:
+        install_now(context)
+    finally:
+        context.store.close()
 
 
 def _records(args: argparse.Namespace) -> int:

@@ -59,6 +59,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Beside = Callable[[Any, Any, Any], Awaitable[None]]  # another ASGI application
 
 BASE = "/fhir"
+GUIDE = "/guide"
 _THREADS = 2
 _FORM = "application/x-www-form-urlencoded"
 _ALLOWED_HEADERS = (
@@ -89,7 +90,8 @@ class Started:
     """What serves: the context of requests; ``close`` ends it.
 
     ``admission`` admits requests (None: everybody, the development mode), ``auditor`` has them on record,
-    ``beside`` is the ASGI application of every path outside the FHIR base (sign-in, tokens, health code).
+    ``beside`` is the ASGI application of every path outside the FHIR base (sign-in, tokens, health code), ``guide``
+    that of the implementation guide's pages, which anybody may read.
     """
 
     context: Context
@@ -97,6 +99,7 @@ class Started:
     admission: Admission | None = None
     auditor: Auditor | None = None
     beside: Beside | None = None
+    guide: Beside | None = None
 
 
 class Application:
@@ -126,13 +129,18 @@ class Application:
         if scope["type"] == "http":
             if self._proxies:
                 scope = named(scope, self._proxies)
-            beside = self._started.beside if self._started is not None else None
-            if beside is not None and _is_beside(scope["path"]):
-                await beside(scope, receive, send)
-            else:
-                await self._http(scope, receive, send)
+            other = self._other(scope["path"])
+            await (other or self._http)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    def _other(self, path: str) -> Beside | None:
+        """The application that answers this path instead of the FHIR interactions."""
+        if self._started is None:
+            return None
+        if path == GUIDE or path.startswith(GUIDE + "/"):
+            return self._started.guide
+        return self._started.beside if _is_beside(path) else None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

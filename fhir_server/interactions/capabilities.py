@@ -32,6 +32,7 @@ _RESOURCE_INTERACTIONS = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
 _SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+GUIDE = "urn:yidang:guide:alliance"  # its profiles are always in force (profiles.alliance)
 _MODES = ("full", "normative", "terminology")
 MODIFIERS: dict[str, tuple[str, ...]] = {
     "number": number.MODIFIERS,
@@ -79,18 +80,19 @@ async def capabilities(request: Request, context: Context) -> Response:
 
 _Params = Mapping[str, Mapping[str, Indexed]]
 
-_texts: dict[tuple[int, int, int, str], tuple[object, bytes]] = {}
+_texts: dict[tuple[int, int, int, int, str], tuple[object, bytes]] = {}
 
 
 def _text(context: Context, base_url: str) -> bytes:
-    """The statement's JSON, kept as long as the table of routes and the search parameters are the same."""
-    key = (id(context.routes), id(context.extractor), context.extractor.generation, base_url)
+    """The statement's JSON, kept as long as the routes, the search parameters and the profiles are the same."""
+    profiles = context.profiles.current() if context.profiles is not None else None
+    key = (id(context.routes), id(context.extractor), context.extractor.generation, id(profiles), base_url)
     found = _texts.get(key)
     if found is None:
         if len(_texts) >= 16:  # the Host header may vary without bound
             _texts.clear()
         # The tables are kept with the text, so that their ids cannot be given to others meanwhile.
-        found = _texts[key] = ((context.routes, context.extractor), encode(statement(context, base_url)))
+        found = _texts[key] = ((context.routes, context.extractor, profiles), encode(statement(context, base_url)))
     return found[1]
 
 
@@ -117,6 +119,7 @@ def statement(context: Context, base_url: str) -> dict[str, Any]:
         "software": {"name": "Yidang", "version": version("yidang"), "releaseDate": RELEASED},
         "implementation": {"description": "Yidang 一档", "url": base_url},
         "fhirVersion": "4.0.1",
+        "implementationGuide": [GUIDE],
         "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
         "patchFormat": [JSON_PATCH, MERGE_PATCH, FHIR_JSON, FHIR_XML],
         "rest": [
@@ -179,12 +182,14 @@ def _searchable(params: Mapping[str, Indexed], offered: _Offered) -> dict[str, I
 
 def _resource(name: str, params: _Params, offered: _Offered, context: Context) -> dict[str, Any]:
     names, apart = context.routes.names(name), name in context.routes.apart
+    profiles = context.profiles.current().supported.get(name, []) if context.profiles is not None else []
     conditional_delete = "multiple" if context.settings.delete_max > 1 else "single"
     if "conditional-delete" not in names:
         conditional_delete = "not-supported"
     found = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "supportedProfile": profiles,
         "interaction": [{"code": code} for code in _RESOURCE_INTERACTIONS if code in names],
         "versioning": "versioned-update" if "update" in names else "versioned",
         "readHistory": "vread" in names,

@@ -120,7 +120,7 @@ def _identifiers(kept: Patient, new: Patient, today: str, sure: bool, difference
         if any(one.get("value") == value and assigner_of(one) == assigner_of(item) for one in same):
             continue
         if system == HEALTH_FILE_NUMBER and same and sure:
-            # The number says where the file is kept: a move gives a new one (DOMAIN §3), told by its period.
+            # The number says where the file is kept: a move gives a new one, told by its period.
             if not isinstance(item.get("period"), dict) or "start" not in item["period"]:
                 differences.append("identifier")
                 continue

@@ -20,10 +20,14 @@ _MEMBERS = frozenset({"default", "types", "clients", "unknown_extensions"})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What becomes of a resource: ``mode`` enforce, warn or off; ``profiles`` it has to satisfy besides its claims."""
+    """What becomes of a resource: ``mode`` enforce, warn or off; ``profiles`` it has to satisfy besides its claims.
+
+    ``guide``: also the profile of the alliance's guide for its kind.
+    """
 
     mode: str = "warn"
     profiles: tuple[str, ...] = ()
+    guide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +100,16 @@ def _part(value: dict[str, Any], where: str) -> _Part:
 
 
 def _rule(told: Any, where: str) -> Rule:
-    """``"enforce"``, or ``{"mode": "enforce", "profiles": [url, …]}``."""
+    """``"enforce"``, or ``{"mode": "enforce", "profiles": [url, …], "guide": true}``."""
     if isinstance(told, str):
         told = {"mode": told}
-    if not isinstance(told, dict) or not told.keys() <= {"mode", "profiles"}:
-        raise ValueError(f"{FILE}: {where} is a mode, or an object with mode and profiles")
-    mode, profiles = told.get("mode", "warn"), told.get("profiles", [])
+    if not isinstance(told, dict) or not told.keys() <= {"mode", "profiles", "guide"}:
+        raise ValueError(f"{FILE}: {where} is a mode, or an object with mode, profiles and guide")
+    mode, profiles, guide = told.get("mode", "warn"), told.get("profiles", []), told.get("guide", False)
     if mode not in MODES:
         raise ValueError(f"{FILE}: {where} is {', '.join(MODES)}, not '{mode}'")
     if not isinstance(profiles, list) or not all(isinstance(url, str) for url in profiles):
         raise ValueError(f"{FILE}: {where}.profiles is a list of canonical URLs")
-    return Rule(mode, tuple(profiles))
+    if not isinstance(guide, bool):
+        raise ValueError(f"{FILE}: {where}.guide is true or false")
+    return Rule(mode, tuple(profiles), guide)

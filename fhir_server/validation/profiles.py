@@ -1,4 +1,4 @@
-"""The profiles in force: R4's own, those of the packages, and those that administrators write over FHIR.
+"""The profiles in force: R4's own, the alliance's guide, the packages, and what administrators write over FHIR.
 
 https://hl7.org/fhir/R4/profiling.html. They are put together anew when one of these changes: at once for
 ``$validate``, within seconds for writes.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from fhir_server.search.tree import Query
 from fhir_server.store.protocol import Store
 from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, Policy, read_policy
+from profiles.alliance.choose import profile_of
 from profiles.conformance import Bindings, Options, ProfileSet
 from profiles.issues import Issue
 from profiles.lossless import parse
@@ -37,7 +39,7 @@ _ERRORS = ("error", "fatal")
 _WRITE = Options(hints=False, best_practice="information")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InForce:
     """One state of the profiles and the policy; ``stamp`` changes when they do."""
 
@@ -45,12 +47,23 @@ class InForce:
     profiles: ProfileSet
     policy: Policy
 
+    @cached_property
+    def supported(self) -> dict[str, list[str]]:
+        """The canonical URLs of the profiles that resources of a type can be held to, by type."""
+        found: dict[str, list[str]] = {}
+        for url in self.profiles.urls():
+            one = self.profiles.definition(url) or {}
+            if one.get("kind") == "resource" and one.get("derivation") == "constraint" and not one.get("abstract"):
+                found.setdefault(str(one.get("type")), []).append(url)
+        return found
+
 
 class Profiles:
     """The profiles and policy of one data folder, for one process.
 
-    ``given``: definitions that are always in force besides R4's own. ``bindings``: makes the terminology that is asked
-    of the ValueSets and CodeSystems in force (default: that of ``profiles.conformance``).
+    ``given``: gives the definitions that are always in force besides R4's own, when they are first needed.
+    ``bindings``: makes the terminology that is asked of the ValueSets and CodeSystems in force (default: that of
+    ``profiles.conformance``).
     """
 
     def __init__(
@@ -58,7 +71,7 @@ class Profiles:
         folder: Path,
         store: Store,
         extractor: Extractor,
-        given: Sequence[dict[str, Any]] = (),
+        given: Callable[[], Sequence[dict[str, Any]]] = tuple,
         bindings: Callable[[Sequence[dict[str, Any]]], Bindings] | None = None,
     ) -> None:
         self._given = given
@@ -99,10 +112,13 @@ class Profiles:
         rule = now.policy.rule(str(resource.get("resourceType")), client or "")
         if rule.mode == "off" or (rule.mode == "warn" and client is None):
             return []
-        if rule.mode == "warn" and not rule.profiles and not _known_claims(resource, now.profiles):
+        wanted = rule.profiles
+        if rule.guide and (mine := profile_of(resource)) is not None:
+            wanted = (*wanted, mine)
+        if rule.mode == "warn" and not wanted and not _known_claims(resource, now.profiles):
             return []
         options = replace(_WRITE, unknown_extensions=now.policy.unknown_extensions)
-        found = now.profiles.beyond_structure(resource, rule.profiles, options)
+        found = now.profiles.beyond_structure(resource, wanted, options)
         if rule.mode == "enforce" and any(issue.severity in _ERRORS for issue in found):
             raise Unprocessable.of(found)
         return [replace(issue, severity="warning") for issue in found if issue.severity != "information"]
@@ -140,7 +156,7 @@ class Profiles:
         return await self._store.count(query, _ACCESS), *((s.type, s.id, s.version) for s in newest)
 
     def _profiles(self) -> ProfileSet:
-        given = list(self._given)
+        given = list(self._given())
         for package in packages.packages(self._folder):
             given += package.resources
         given += asyncio.run(self._written())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from consent.provisions import CLASS_CODES
 from consent.vocabulary import (
     ACT_CODE,
     ACT_REASON,
@@ -20,6 +21,7 @@ from consent.vocabulary import (
     PURPOSE,
     RECORD_CLASS,
 )
+from consent.words import CLASSES
 from loaders.demo import identity
 from loaders.demo.county import ALLIANCE, COUNTY, Institution
 from loaders.demo.draft import ZONE, Draft, Resource
@@ -90,11 +92,11 @@ def _permit(*recipients: str, **rest: Any) -> Resource:
 
 
 def _classes(*codes: str) -> list[Resource]:
-    return [{"system": RECORD_CLASS, "code": code, "display": _CLASSES[code]} for code in codes]
+    return [{"system": RECORD_CLASS, "code": code, "display": CLASSES[CLASS_CODES[code]][0]} for code in codes]
 
 
 def _labels(*codes: str) -> list[Resource]:
-    return [{"system": ACT_CODE, "code": code, "display": _LABELS[code]} for code in codes]
+    return [{"system": ACT_CODE, "code": code} for code in codes]
 
 
 def _consent(

@@ -215,7 +215,7 @@ def electrocardiogram(draft: Draft, seen: Visit) -> str:
                 }
             ],
             "status": "final",
-            "category": [{"coding": [{"system": SERVICE, "code": "EC", "display": "Electrocardiac"}], "text": "心电"}],
+            "category": [{"coding": [{"system": SERVICE, "code": "EC"}], "text": "心电"}],
             "code": codeable(LOINC, "11524-6", "心电图"),
             "subject": draft.subject,
             "encounter": {"reference": seen.encounter},

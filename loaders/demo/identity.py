@@ -26,6 +26,7 @@ PASSPORT = "http://hl7.org/fhir/sid/passport-DEU"
 HK_MO_PERMIT = "urn:yidang:identity:hm-travel-permit"
 TW_PERMIT = "urn:yidang:identity:tw-travel-permit"
 BIRTH_CERTIFICATE = "urn:yidang:identity:birth-certificate"
+DOCUMENT_TYPE = "urn:yidang:identity-type"
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 _IDENTITY_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

@@ -266,7 +266,7 @@ def _drawn(
 
 def _name(random: Random, traits: set[str], female: bool, minority: bool) -> tuple[Name, tuple[str, str]]:
     if "foreign" in traits:
-        return names.foreign(random), ("98", "外国血统")
+        return names.foreign(random), ("98", "外国血统中国籍人士")
     if "southern" in traits:
         return names.southern(random, female), HAN
     if minority:

@@ -12,6 +12,7 @@ from loaders.demo.people import Person
 
 ROLE_CODE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 ETHNIC_GROUP = "urn:yidang:ethnic-group"
+DIVISION = "urn:yidang:division"  # extension of Address: GB/T 2260, and below it township and village
 _PEOPLES = "urn:oid:2.16.156.10011.2.3.3.3"
 # How a guardian stands to the ward, from what the ward is to the guardian, and the guardian's sex.
 _TIES = {
@@ -32,10 +33,12 @@ _TIE_NAMES = {
 }
 
 
-def _document(kind: str, text: str, system: str, value: str) -> Resource:
+def _document(kind: str, national: str, text: str, system: str, value: str) -> Resource:
+    """An identity document: its kind in HL7's table 0203 ('' where that has none) and in WS 364.3 ('')."""
+    coded = ((identity.IDENTIFIER_TYPE, kind), (identity.DOCUMENT_TYPE, national))
     return {
         "use": "official",
-        "type": {"coding": [{"system": identity.IDENTIFIER_TYPE, "code": kind}], "text": text},
+        "type": {"coding": [{"system": system, "code": code} for system, code in coded if code], "text": text},
         "system": system,
         "value": value,
     }
@@ -46,22 +49,27 @@ def papers(person: Person) -> list[Resource]:
     serial = person.number
     if person.papers == "identity-card":
         number = identity.identity_number(serial, person.born, person.female)
-        return [_document("NNCHN", "居民身份证", identity.IDENTITY_NUMBER, number)]
+        return [_document("NI", "01", "居民身份证", identity.IDENTITY_NUMBER, number)]
     if person.papers == "passport":
-        return [_document("PPN", "护照", identity.PASSPORT, f"E{serial:08d}")]
+        return [_document("PPN", "03", "护照", identity.PASSPORT, f"E{serial:08d}")]
     if person.papers == "hk-mo-permit":
-        return [_document("TRAVEL", "港澳居民来往内地通行证", identity.HK_MO_PERMIT, f"H{serial:08d}")]
+        return [_document("", "06", "港澳居民来往内地通行证", identity.HK_MO_PERMIT, f"H{serial:08d}")]
     if person.papers == "tw-permit":
-        return [_document("TRAVEL", "台湾居民来往内地通行证", identity.TW_PERMIT, f"{serial:08d}")]
+        return [_document("", "07", "台湾居民来往内地通行证", identity.TW_PERMIT, f"{serial:08d}")]
     if person.papers == "birth-certificate":
-        return [_document("BCT", "出生医学证明", identity.BIRTH_CERTIFICATE, f"Z{serial:09d}")]
+        return [_document("BCT", "", "出生医学证明", identity.BIRTH_CERTIFICATE, f"Z{serial:09d}")]
     return []
 
 
 def file_number(person: Person, clinic: Institution) -> str:
     """The 17-digit number of the health record file: county, township, village, serial."""
+    return f"{division(clinic)}{person.number % 10**5:05d}"
+
+
+def division(clinic: Institution) -> str:
+    """The 12-digit code of the clinic's village."""
     _, township, village = clinic.id.split("-")
-    return f"{identity.REGION}{int(township):03d}{100 + int(village)}{person.number % 10**5:05d}"
+    return f"{identity.REGION}{int(township):03d}{100 + int(village)}"
 
 
 def patient(draft: Draft, institutions: list[Institution]) -> Resource:
@@ -102,6 +110,7 @@ def patient(draft: Draft, institutions: list[Institution]) -> Resource:
         "birthDate": person.born.isoformat(),
         "address": [
             {
+                "extension": [{"url": DIVISION, "valueString": division(clinic)}],
                 "use": "home",
                 "text": text,
                 "line": [f"{clinic.village}{person.house}号"],

@@ -164,7 +164,7 @@ def _gene(draft: Draft) -> None:
         draft,
         here,
         "laboratory",
-        codeable(LOINC, "21689-3", "HBA1基因检测"),
+        codeable(LOINC, "35474-6", "HBA1基因检测"),
         {"valueCodeableConcept": {"text": "--SEA/αα"}},
         labels,
     )

@@ -56,6 +56,12 @@ def test_nothing_is_read_without_a_token(server: Running) -> None:
         assert answer.json()["resourceType"] == "OperationOutcome"
 
 
+def test_anybody_reads_the_implementation_guide(server: Running) -> None:
+    answer = httpx.get(f"{server.root}/guide/profile/patient")
+    assert answer.status_code == 200
+    assert "居民身份证号" in answer.text
+
+
 def test_a_system_reads_what_its_institution_wrote(server: Running) -> None:
     body = alliance.system_token(server.url).json()
     assert read(server, body["access_token"], f"Observation?patient={LI}&_summary=count").json()["total"] == 3

@@ -319,3 +319,12 @@ def test_cases_of_hl7_pass_over_http(client: httpx.Client) -> None:
         case.name for case in ecosystem.cases("simple-cases", "language", "case") if not ecosystem.passed(case, call)
     ]
     assert failed == []
+
+
+def test_the_lists_of_the_guide_are_known(client: httpx.Client) -> None:
+    asked = {"url": "urn:yidang:value-set:repeat-reason"}
+    expanded = client.get("ValueSet/$expand", params=asked).json()
+    assert expanded["expansion"]["contains"], expanded
+    one = expanded["expansion"]["contains"][0]
+    checked = client.get("ValueSet/$validate-code", params={**asked, "system": one["system"], "code": one["code"]})
+    assert checked.json()["parameter"][0] == {"name": "result", "valueBoolean": True}

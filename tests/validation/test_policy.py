@@ -47,6 +47,7 @@ def test_the_narrowest_rule_holds(tmp_path: Path) -> None:
         ({"types": []}, "types"),
         ({"types": {"Patient": 1}}, "types.Patient"),
         ({"types": {"Patient": {"mode": "warn", "profiles": [1]}}}, "canonical"),
+        ({"types": {"Patient": {"mode": "warn", "guide": "yes"}}}, "types.Patient.guide"),
         ({"clients": {"x": {"colour": "red"}}}, "clients.x"),
         ({"colour": "red"}, "colour"),
         ({"unknown_extensions": "fatal"}, "unknown_extensions"),

@@ -23,7 +23,8 @@ def profiles(tmp_path: Path) -> Iterator[Profiles]:
     policy = {"clients": {"strict": "enforce", "old": "off", "lab": {"types": {"Patient": "enforce"}}}}
     (tmp_path / FILE).write_text(json.dumps(policy))
     context = open_records(tmp_path, "test")
-    found = Profiles(tmp_path, context.store, context.extractor, [profile("Patient", element("Patient.name", min=1))])
+    given = [profile("Patient", element("Patient.name", min=1))]
+    found = Profiles(tmp_path, context.store, context.extractor, lambda: given)
     yield found
     found.close()
     context.store.close()

@@ -1,6 +1,6 @@
 """Birth date, sex, telephone and address compared, each to a level with a weight of its own in ``score``.
 
-A phone is the family's (DOMAIN: never a key alone), an address the household's; both are weak.
+A phone is the family's (never a key alone), an address the household's; both are weak.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names of persons compared: as written, by pinyin, with parts changed round, a character wrong, or provisional.
 
 ``HumanName.text`` is what counts; family and given are read off it where they are not given. Compound surnames,
-surnames with readings of their own, and names with a middle dot (DOMAIN: normalised to U+00B7) are known.
+surnames with readings of their own, and names with a middle dot (normalised to U+00B7) are known.
 """
 
 from __future__ import annotations
