@@ -28,8 +28,6 @@ from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
 from fhir_server.terminology import SearchedCodes, ServedTerminology
 from fhir_server.validation.profiles import Profiles
-from fhir_server.validation.terms import ServedBindings
-from profiles.conformance import Codes
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -85,9 +83,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         clock=wall_clock,
         new_id=new_id,
         terminology=terminology,
-        profiles=Profiles(
-            settings.data, store, extractor, bindings=lambda given: ServedBindings(Codes(given), terminology)
-        ),
+        profiles=Profiles(settings.data, store, extractor, terminology=terminology),
     )
 
 
