@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from terminology.compose import Composer, Membership
-from terminology.concepts import CodeSystem
 from terminology.displays import Names, displayed, judged
 from terminology.errors import TerminologyError
 from terminology.languages import NO_LANGUAGE
@@ -80,7 +79,7 @@ def decide(
 def _decide(
     terminology: Terminology, url: str, system: str | None, code: str, version: str | None, display: str | None
 ) -> Result:
-    composer = Composer(terminology)
+    composer = Composer(terminology, by_lists=True)
     valueset = composer.valueset(url)
     composer.check(valueset)
     # Without any system there may still be imported value sets that are not known.
@@ -94,20 +93,7 @@ def _decide(
             continue
         if member is not None:
             return _member(member, code, display)
-        if _partial(terminology.system(one, version), code):
-            reason = f"The code '{code}' is not in the part of {one} that is known here"
-            unclear = unclear or Result(Verdict.UNKNOWN, reason, "not-found")
     return unclear or _outside(terminology, valueset, system, code)
-
-
-def whole(system: CodeSystem) -> bool:
-    """Whether a code that is not found is none of the system: all its concepts are known, or it is a grammar."""
-    return not system.listed or (system.info.content == "complete" and system.size > 0)
-
-
-def _partial(system: CodeSystem | None, code: str) -> bool:
-    """Whether the code may be one of a code system that is known in part only."""
-    return system is not None and not whole(system) and system.find(code) is None
 
 
 def _member(member: Membership, code: str, display: str | None) -> Result:

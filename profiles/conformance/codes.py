@@ -14,7 +14,7 @@ from profiles.conformance.bindings import VALID, Verdict
 from profiles.conformance.code_forms import has_form
 from terminology.base import base
 from terminology.concepts import CodeSystem, Concept
-from terminology.deciding import decide, whole
+from terminology.deciding import decide
 from terminology.displays import Names
 from terminology.registry import Terminology
 
@@ -115,7 +115,7 @@ def _judged(system: CodeSystem, code: str, display: str) -> Verdict:
     concept = system.find(code)
     if concept is not None:
         return _named(system, concept, display) if display else VALID
-    if whole(system):
+    if system.whole:
         return Verdict("invalid", f"the code system {url} has no code '{code}'")
     return Verdict("unknown", f"the code '{code}' is not among those known of {url}")
 

@@ -29,6 +29,9 @@ OWN = [
     {"resourceType": "ValueSet", "url": "urn:parts", "compose": {"include": [{"system": "urn:part"}]}},
     {"resourceType": "CodeSystem", "url": "urn:none", "content": "complete"},
     {"resourceType": "ValueSet", "url": "urn:empty", "compose": {"include": [{"system": "urn:none"}]}},
+    {"resourceType": "ValueSet", "url": "urn:listed", "compose": {"include": [
+        {"system": "urn:part", "concept": [{"code": "p"}, {"code": "q"}]},
+        {"system": "urn:far", "version": "1", "concept": [{"code": "x"}]}]}},
     {"resourceType": "ValueSet", "url": "urn:imports", "compose": {"include": [{"valueSet": ["urn:nothing"]}]}},
     {"resourceType": "ValueSet", "url": "urn:bad", "compose": {"include": [
         {"system": "urn:s", "filter": [{"property": "concept", "op": "is-a", "value": ""}]}]}},
@@ -64,6 +67,11 @@ CASES = [
     (("urn:v", "urn:s", "A", None, "first"), Verdict.VALID, ""),
     (("urn:v", "urn:s", "A", None, "乙"), Verdict.INVALID, "invalid"),
     (("urn:parts", "urn:part", "q"), Verdict.UNKNOWN, "not-found"),
+    (("urn:listed", "urn:part", "q"), Verdict.VALID, ""),
+    (("urn:listed", "urn:part", "r"), Verdict.INVALID, "code-invalid"),
+    (("urn:listed", "urn:far", "x"), Verdict.VALID, ""),
+    (("urn:listed", "urn:far", "y"), Verdict.INVALID, "code-invalid"),
+    (("urn:listed", None, "x"), Verdict.VALID, ""),
     (("urn:empty", "urn:none", "x"), Verdict.UNKNOWN, "not-found"),
     (("urn:imports", None, "x"), Verdict.UNKNOWN, "not-found"),
     (("urn:bad", "urn:s", "A"), Verdict.UNKNOWN, "invalid"),
