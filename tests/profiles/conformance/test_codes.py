@@ -119,6 +119,12 @@ def test_lookup_of_codes_that_are_not_listed(system: str, code: str, expected: s
     assert Codes().lookup(system, code).outcome == expected
 
 
+def test_of_another_version_than_is_known_nobody_can_tell() -> None:
+    codes = Codes([{**TREE, "version": "1"}])
+    assert codes.lookup(SYSTEM, "z", "1").invalid
+    assert codes.lookup(SYSTEM, "z", "2").outcome == "unknown"
+
+
 def test_a_supplement_is_no_code_system() -> None:
     supplement = {"resourceType": "CodeSystem", "url": OTHER, "content": "supplement", "supplements": SYSTEM}
     assert Codes([supplement]).lookup(OTHER, "a").invalid
