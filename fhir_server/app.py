@@ -29,9 +29,7 @@ from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
 from fhir_server.terminology import SearchedCodes, ServedTerminology
 from fhir_server.validation.profiles import Profiles
-from fhir_server.validation.terms import ServedBindings
 from profiles.alliance import resources as guide_definitions
-from profiles.conformance import Codes
 from profiles.definitions import load
 from profiles.structure import Validator
 
@@ -87,13 +85,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         clock=wall_clock,
         new_id=new_id,
         terminology=terminology,
-        profiles=Profiles(
-            settings.data,
-            store,
-            extractor,
-            given=guide_definitions,
-            bindings=lambda given: ServedBindings(Codes(given), terminology),
-        ),
+        profiles=Profiles(settings.data, store, extractor, given=guide_definitions, terminology=terminology),
     )
 
 

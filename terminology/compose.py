@@ -65,8 +65,11 @@ class Composer:
         pins: Pins = NO_PINS,
         supplements: Sequence[str] = (),
         without: frozenset[str] = frozenset(),
+        by_lists: bool = False,
     ) -> None:
         self.terminology, self.pins = terminology, pins
+        # Validators: what a value set lists decides, where its code system, or that version, is not known in whole.
+        self._by_lists = by_lists
         self._without = without  # code systems that are to be left out (``url`` or ``url|version``)
         self._supplements = [self._supplement(canonical) for canonical in supplements]
         self._asked = frozenset(supplements)
@@ -239,18 +242,19 @@ class Composer:
         system = system or self.system(include.system, wanted)
         listed = include.concepts.get(code) if include.concepts is not None else None
         if system is None:
-            if include.concepts is None or wanted is not None:
+            if include.concepts is None or (wanted is not None and not self._by_lists):
                 raise unknown_system(self.terminology, include, wanted)
-            if listed is None:
-                return None
-            alone = _listing(include.system, include.version, {code: listed})
-            return Membership(alone, alone.at((0,))[0], listed, include)
+            return None if listed is None else _by_list(include, listed)
         if include.withheld:
             raise withheld(include)
         self.used.systems[system.info.canonical] = system
         concept = system.find(code)
         if concept is None:
-            return None
+            if not self._by_lists or system.whole:
+                return None
+            if include.concepts is None:
+                raise NotKnown(f"The code '{code}' is not in the part of {include.system} that is known here")
+            return None if listed is None else _by_list(include, listed)
         if include.concepts is not None:
             listed = include.concepts.get(concept.code) or listed
             if listed is None:
@@ -364,6 +368,12 @@ def _listing(url: str, version: str | None, listed: Mapping[str, Listed]) -> Cod
         for one in listed.values()
     ]
     return MemorySystem({"url": url, "version": version, "content": "fragment", "concept": concepts})
+
+
+def _by_list(include: Include, listed: Listed) -> Membership:
+    """The membership of a code of which nothing is known but that the value set lists it."""
+    alone = _listing(include.system, include.version, {listed.code: listed})
+    return Membership(alone, alone.at((0,))[0], listed, include)
 
 
 def _codes(part: Part) -> set[str]:

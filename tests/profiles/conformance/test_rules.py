@@ -9,6 +9,8 @@ import pytest
 
 from profiles.conformance import Options, ProfileSet
 from profiles.issues import Issue
+from terminology.base import base
+from terminology.registry import from_resources
 from tests.profiles.conformance.build import BASE, URL, element, extension, profile
 
 LOINC = "http://loinc.org"
@@ -384,24 +386,22 @@ def test_bindings(strength: str, severity: str) -> None:
 
 
 def test_another_terminology_can_be_asked() -> None:
-    from profiles.conformance import VALID, Verdict
-
-    class Nothing:
-        def validate(
-            self, valueset: str, system: str | None, code: str, version: str = "", display: str = ""
-        ) -> Verdict:
-            return Verdict("invalid", f"not {code}")
-
-        def lookup(self, system: str, code: str, version: str = "", display: str = "") -> Verdict:
-            return VALID
-
     rule = profile(
         "Observation",
         element("Observation.code", binding={"strength": "required", "valueSet": "http://test.example/v"}),
     )
-    coded = {**OBSERVATION, "code": {"coding": [{"system": LOINC, "code": "1"}]}}
-    found = ProfileSet.load([rule], Nothing()).check(coded, [URL])
-    assert [i.diagnostics for i in found if i.severity == "error"] == [f"Observation.code ({URL}): not 1"]
+    listed = {"resourceType": "ValueSet", "url": "http://test.example/v", "compose": {"include": [
+        {"system": LOINC, "concept": [{"code": "8867-4"}]}]}}  # fmt: skip
+    now = [from_resources([], base())]
+    profiles = ProfileSet.load([rule], lambda: now[0])
+    coded = {**OBSERVATION, "code": {"coding": [{"system": LOINC, "code": "8310-5"}]}}
+
+    def wrong() -> list[str]:
+        return [i.diagnostics for i in profiles.check(coded, [URL]) if i.code == "code-invalid"]
+
+    assert wrong() == []
+    now[0] = from_resources([listed], base())  # a change changes the answer
+    assert wrong() == [f"Observation.code ({URL}): {LOINC}#8310-5 is not in the value set http://test.example/v"]
 
 
 def test_profiles_are_claimed_at_any_place() -> None:

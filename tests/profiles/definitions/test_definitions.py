@@ -11,7 +11,8 @@ import pytest
 import zstandard
 
 from profiles.definitions import ElementDef, load
-from profiles.definitions.build import DATA, compile_tables, from_folder
+from profiles.definitions.build import DATA, compile_tables
+from terminology.base.source import from_folder
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "fhir" / "r4"
 R4 = load()

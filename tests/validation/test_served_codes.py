@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fhir_server.terminology import base_terminology
-from fhir_server.validation.terms import ServedBindings
 from profiles.conformance import Codes, ProfileSet
 from terminology.alliance import alliance
 from terminology.memory import MemorySystem
@@ -11,7 +10,7 @@ from terminology.registry import Resources, Terminology
 
 ITEMS = "urn:yidang:ValueSet:lab-items"
 SYSTEM = "urn:yidang:lab-item"
-BINDINGS = ServedBindings(Codes(), base_terminology)
+BINDINGS = Codes((), base_terminology())
 
 
 def some_item() -> tuple[str, str]:
@@ -42,7 +41,7 @@ def test_codes_and_their_displays_are_looked_up() -> None:
 
 def test_what_comes_with_the_profiles_counts_first() -> None:
     own = {"resourceType": "CodeSystem", "url": SYSTEM, "content": "complete", "concept": [{"code": "mine"}]}
-    bindings = ServedBindings(Codes([own]), base_terminology)
+    bindings = Codes([own], base_terminology())
     assert bindings.lookup(SYSTEM, "mine").valid
     assert bindings.lookup(SYSTEM, some_item()[0]).invalid
 
@@ -83,7 +82,7 @@ def test_a_binding_is_judged_by_a_list_that_was_loaded() -> None:
             ]
         },
     }
-    profiles = ProfileSet.load([profile], ServedBindings(Codes([profile]), lambda: served))
+    profiles = ProfileSet.load([profile], lambda: served)
 
     def errors(code: str) -> list[str]:
         condition = {
