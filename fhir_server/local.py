@@ -30,6 +30,13 @@ def open_records(data: Path, command: str, party: str = "") -> Context:
     return open_context(settings, replace(Access.everything(f"yidang {command}"), party=party))
 
 
+def existing_records(data: Path, command: str) -> Context:
+    """``open_records`` for commands that make no new folder. Raises FileNotFoundError where there are no records."""
+    if not (data / FILE).is_file():
+        raise FileNotFoundError(f"there are no records in {data}")
+    return open_records(data, command)
+
+
 def existing_store(data: Path, command: str) -> SqliteStore | None:
     """The store in ``data``; None, and said on standard error, when there is none or it cannot be opened."""
     try:

@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         help="add a package (.tgz)",
         description="A running server takes it up within seconds. What it depends on is named where it is missing.",
     )
-    adding.add_argument("file", type=Path, metavar="FILE", help="the package, a .tgz archive")
+    adding.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the package, a .tgz archive")
     adding.set_defaults(work=_add)
     listing = actions.add_parser("list", help="list the packages")
     listing.set_defaults(work=_list)
@@ -51,11 +51,13 @@ def _refuse(message: str) -> int:
 def _add(args: argparse.Namespace) -> int:
     from fhir_server.validation import packages
 
-    package, missing = packages.add(args.data, args.file)
-    kinds = Counter(resource["resourceType"] for resource in package.resources)
-    print(f"{package.id} is added: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds)) or 'no definitions'}")
-    for name in missing:
-        print(f"yidang package: {package.id} depends on {name}, which is not here", file=sys.stderr)
+    for file in args.files:
+        package, missing = packages.add(args.data, file)
+        kinds = Counter(resource["resourceType"] for resource in package.resources)
+        held = ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds))
+        print(f"{package.id} is added: {held or 'no definitions'}")
+        for name in missing:
+            print(f"yidang package: {package.id} depends on {name}, which is not here", file=sys.stderr)
     return 0
 
 

@@ -40,12 +40,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the action out. Returns the exit status."""
-    from fhir_server.local import open_records
+    from fhir_server.local import existing_records
 
     try:
-        if args.work is _report and not (args.data / "records.db").is_file():
-            raise FileNotFoundError(f"there are no records in {args.data}")
-        context = open_records(args.data, "quality")
+        context = existing_records(args.data, "quality")
     except (OSError, ValueError) as error:
         print(f"yidang quality: {error}", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ value. Intervals: terminology/references.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 Resource = dict[str, Any]
 _SIMPLE = frozenset({"code", "value", "unit", "gender", "birthDate", "age", "context", "date"})
 _GENDERS = frozenset({"male", "female", "other", "unknown"})
+# https://hl7.org/fhir/R4/datatypes.html#primitive
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9:.+Zz-]{1,30})?)?)?", re.ASCII)
 _MOST = 1000  # observations of one request
 # Verdict → code and display of v3-ObservationInterpretation, words.
 _WORDS: dict[Verdict, tuple[str, str, str, str]] = {
@@ -64,7 +68,7 @@ async def interpret_observations(request: Request, context: Context) -> Response
     known = await references(context)
     today = datetime.fromtimestamp(context.clock() / 1e6, UTC).astimezone(ZoneInfo(context.settings.zone)).date()
     given, observations = _input(request)
-    person = _person(given)
+    person = _person(given, today)
     if request.id:
         if observations or given.keys() & {"code", "value", "unit"}:
             raise BadRequest("[id]/$interpret judges the stored Observation; give no other", "Parameters.parameter")
@@ -118,22 +122,32 @@ def _check_shape(observations: list[Resource], context: Context) -> None:
                 raise BadRequest(issue.diagnostics, *issue.expression, code=issue.code)
 
 
-def _person(given: dict[str, str]) -> _Person:
+def _person(given: dict[str, str], today: date) -> _Person:
     gender = given.get("gender", "")
     if gender and gender not in _GENDERS:
         raise BadRequest(f"gender is one of {', '.join(sorted(_GENDERS))}, not '{gender}'", "http.gender", code="value")
     age = _number(given["age"], "age") if "age" in given else None
     if age is not None and age < 0:
         raise BadRequest("age is in years, from 0 on", "http.age", code="value")
+    birth = given.get("birthDate", "")
+    if birth and (age_at(birth, today) is None or _earliest(birth, "birthDate") > today):
+        raise BadRequest(f"birthDate is a date up to today, not '{birth}'", "http.birthDate", code="value")
     contexts = frozenset(part.strip() for part in given.get("context", "").split(",") if part.strip())
-    return _Person(gender, given.get("birthDate", ""), age, contexts)
+    return _Person(gender, birth, age, contexts)
+
+
+def _earliest(text: str, name: str) -> date:
+    """The first day that a FHIR date or dateTime may mean. Raises BadRequest for anything else."""
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
+        return date.fromisoformat((text[:10] + "-01-01")[:10])
+    except ValueError:
+        raise BadRequest(f"{name} is a date like 2026-03-01, not '{text}'", f"http.{name}", code="value") from None
 
 
 def _number(text: str, name: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
+    found = float(text) if _DECIMAL.fullmatch(text) else math.nan
     if not math.isfinite(found):
         raise BadRequest(f"{name} must be a number, not '{text}'", f"http.{name}", code="value")
     return found
@@ -165,7 +179,7 @@ def _plain(known: References, given: dict[str, str], person: _Person, today: dat
     quantity: Resource = {"value": _number(given["value"], "value")}
     if unit := given.get("unit", ""):
         quantity["unit"] = unit
-    age = person.age_on(_day(given.get("date", ""), today))
+    age = person.age_on(_earliest(given["date"], "date") if "date" in given else today)
     return _result("", interpret(known, [coding], quantity, person.gender, age, person.contexts))
 
 

@@ -357,3 +357,14 @@ def test_a_contract_stands_while_a_client_changes_nothing_of_it(county: County) 
     assert county.ask(system("county"), "PUT", "CareTeam/family", more).status == 200
     assert sees(county, staff("other", "township", "physician"), county.zhang) == 0
     assert sees(county, DOCTOR, county.zhang) == 0, "another contract, which the resident has not made"
+
+
+def test_administrators_choose_ids_of_what_is_nobodys_only(county: County) -> None:
+    valueset = {"resourceType": "ValueSet", "id": "ours", "url": "urn:x", "status": "active"}
+    assert county.ask(ADMIN, "PUT", "ValueSet/ours", valueset).status == 201
+    assert county.ask(ADMIN, "PUT", "ValueSet/ours", {**valueset, "title": "我们的"}).status == 200
+    assert county.ask(HERE, "PUT", "ValueSet/other", {**valueset, "id": "other"}).status in (403, 404)
+    for type in ("Patient", "Observation", "Device"):
+        made = {"resourceType": type, "id": "chosen", "status": "final", "code": {"text": "x"}}
+        assert county.ask(ADMIN, "PUT", f"{type}/chosen", made).status in (400, 403, 404, 422)
+        assert county.ask(HERE, "GET", f"{type}/chosen").status == 404

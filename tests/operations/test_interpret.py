@@ -119,6 +119,12 @@ def test_a_changed_definition_holds_for_the_next_question(judge: httpx.Client) -
         ({"code": "14771-0", "value": "5", "gender": "m"}, "gender"),
         ({"code": "14771-0", "value": "5", "age": "-1"}, "age"),
         ({"code": "14771-0", "value": "5", "colour": "red"}, "colour"),
+        ({"code": "14771-0", "value": "1_000"}, "value"),
+        ({"code": "14771-0", "value": "٥"}, "value"),
+        ({"code": "14771-0", "value": "5", "birthDate": "garbage"}, "birthDate"),
+        ({"code": "14771-0", "value": "5", "birthDate": "2999-01-01"}, "birthDate"),
+        ({"code": "14771-0", "value": "5", "birthDate": "1990-02-31"}, "birthDate"),
+        ({"code": "14771-0", "value": "5", "date": "garbage"}, "date"),
     ],
 )
 def test_what_cannot_be_understood_is_refused(judge: httpx.Client, query: dict[str, str], named: str) -> None:

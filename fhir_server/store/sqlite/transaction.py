@@ -8,7 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from consent import Access
+from consent.classes import CLASS_OF_TYPE
 from consent.labels import label_source
+from consent.vocabulary import RecordClass
 from consent.writing import Before, guardian_of
 from fhir_server.errors import Conflict, Forbidden, NotFound
 from fhir_server.search.extract import Extractor
@@ -272,8 +274,11 @@ class SqliteTransaction:
             return None
         self._flush_versions()
         row = self._connection.execute("SELECT cur FROM ent WHERE id=? AND t=?", (prepared.id, t)).fetchone()
+        new = row is None or row[0] == 0
+        if new and self.access.administers and CLASS_OF_TYPE.get(prepared.type) is RecordClass.SHARED:
+            return None  # what is nobody's may be seen by everybody: nothing is learnt by trying
         # The id of something new is given here: whether one is taken must not be learnt by trying.
-        if row is None or row[0] == 0 or not self._visible(row[0], "u"):
+        if new or not self._visible(row[0], "u"):
             raise NotFound(f"There is no {prepared.type}/{prepared.id}")
         self._judge.own(self.access, row[0], "u", prepared.type)
         return Before(self._resource(row[0]))
