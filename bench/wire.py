@@ -18,7 +18,7 @@ _END = b"\r\n\r\n"
 
 def request_bytes(method: str, path: str, body: bytes = b"", token: str = "") -> bytes:
     """One HTTP/1.1 request as it goes over the wire, with an access token if given."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
     if token:
         head += f"Authorization: Bearer {token}\r\n"
     if body or method in ("POST", "PUT"):
