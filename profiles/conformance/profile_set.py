@@ -238,7 +238,8 @@ class ProfileSet:
         """The same without structure, for a resource whose structure has been checked (``broken``: and is wrong)."""
         node = Node(resource, shape_of_resource(resource))
         bindings = self.bindings
-        check = Check(node, options, bindings, self._environment(options, bindings))
+        check = Check(node, options, bindings, Environment())
+        check.environment = self._environment(options, bindings, check)
         try:
             self._base.visit(node, check)
             for url in profiles:
@@ -250,7 +251,7 @@ class ProfileSet:
                 raise
         return check.found
 
-    def _environment(self, options: Options, bindings: Bindings) -> Environment:
+    def _environment(self, options: Options, bindings: Bindings, whole: Check) -> Environment:
         def member_of(value: Any, url: str) -> bool | None:
             node = Node(value, shape("CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"))
             verdicts = [bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
@@ -264,6 +265,7 @@ class ProfileSet:
                 return None
             node = Node(value, shape_of_resource(value) if "resourceType" in value else shape(rule.path))
             check = Check(node, options, bindings, Environment())
+            check.budget = whole.budget
             return rule.path in node.shape.lineage and check.conforms(node, rule)
 
         def resolve(reference: str) -> dict[str, Any] | None:
