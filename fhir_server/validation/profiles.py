@@ -80,6 +80,7 @@ class Profiles:
         self._given = given
         self._terminology = terminology
         self._folder = folder
+        self._packages = packages.Packages(folder)
         self._store = store
         self._extractor = extractor
         self._thread = ThreadPoolExecutor(1, "profiles")
@@ -138,7 +139,9 @@ class Profiles:
             stamp = (self._file_stamp(), packages.stamp(self._folder), asyncio.run(self._store_stamp()))
             if self._now is None or stamp not in (self._now.stamp, self._seen):
                 policy = read_policy(self._folder)
-                self._now = InForce(stamp, self._profiles(), policy)
+                before, self._now = self._now, InForce(stamp, self._profiles(), policy)
+                if before is not None:
+                    before.profiles.release()
             if stamp == self._now.stamp:
                 self._told = ""
             self._seen = stamp
@@ -171,7 +174,7 @@ class Profiles:
 
     def _profiles(self) -> ProfileSet:
         given = list(self._given())
-        for package in packages.packages(self._folder):
+        for package in self._packages.all():
             given += package.resources
         given += asyncio.run(self._written())
         return ProfileSet.load(given, self._terminology)

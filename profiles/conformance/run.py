@@ -67,13 +67,12 @@ class Check:
     options: Options
     bindings: Bindings
     environment: Environment
+    budget: Budget  # what the expressions of profiles may still cost, see ``allowance``
     found: list[Issue] = field(default_factory=list)
     # (identity of a value, profile URL) of what is being checked or was, against endless circles.
     verdicts: dict[tuple[int, str], bool] = field(default_factory=dict)
     # Ids and anchors within a resource, by the identity of its value.
     anchors: dict[int, set[str]] = field(default_factory=dict)
-    # What the expressions of profiles may still cost.
-    budget: Budget = field(init=False)
     # Whether references can only lead to contained resources: there is nothing around, and nobody to ask.
     alone: bool = field(init=False)
     _errors: int = 0
@@ -84,7 +83,6 @@ class Check:
     _size: int = 0
 
     def __post_init__(self) -> None:
-        self.budget = Budget(STEPS, lambda: _STEPS_PER_VALUE * self.size())
         around = self.root.shape.name in ("Bundle", "Parameters")
         self.alone = not around and self.options.resolve is None and not self.options.must_resolve
 
@@ -208,6 +206,11 @@ class Check:
         if base is None:
             return None
         return entries.get(base + reference)
+
+
+def allowance(resource: dict[str, Any]) -> Budget:
+    """What the expressions of profiles may cost on a resource."""
+    return Budget(STEPS, lambda: _STEPS_PER_VALUE * _values_in(resource))
 
 
 def _values_in(value: Any) -> int:

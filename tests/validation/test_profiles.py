@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,13 @@ import pytest
 
 from fhir_server.errors import Unprocessable
 from fhir_server.local import open_records
+from fhir_server.validation import packages
 from fhir_server.validation.policy import FILE, read_policy
 from fhir_server.validation.profiles import Profiles
 from profiles.conformance import ProfileSet
+from profiles.packages import read_package
 from tests.profiles.conformance.build import URL, element, profile
+from tests.profiles.test_packages import package
 
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "meta": {"profile": [URL]}}
 
@@ -106,6 +111,39 @@ def test_a_broken_package_at_the_start_leaves_the_policy_in_force(
         with pytest.raises(Unprocessable):
             profiles.judge(PATIENT, "strict")
     assert len(made) == 1
+
+
+def test_a_package_is_read_once_while_its_file_stays_the_same(
+    profiles: Profiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(packages, "read_package", lambda content: read.append(content) or read_package(content))
+    archive = tmp_path / "guide.tgz"
+    archive.write_bytes(package(("package/a.json", profile("Device", url="urn:a"))))
+    name = packages.add(tmp_path, archive)[0].id
+    del read[:]
+    for mode in ("warn", "enforce", "off"):
+        (tmp_path / FILE).write_text(json.dumps({"default": mode}))
+        assert asyncio.run(profiles.fresh()).profiles.definition("urn:a") is not None
+    assert len(read) == 1
+    packages.remove(tmp_path, name)
+    assert asyncio.run(profiles.fresh()).profiles.definition("urn:a") is None
+
+
+def test_what_was_in_force_is_let_go_of(profiles: Profiles, tmp_path: Path) -> None:
+    before = profiles.current().profiles
+    before.beyond_structure(PATIENT)
+    codes = weakref.ref(before.bindings)
+    assert before._rules and codes() is not None
+    gc.disable()
+    try:
+        (tmp_path / FILE).write_text("{}")
+        assert asyncio.run(profiles.fresh()).profiles is not before
+        assert codes() is None
+        assert not before._rules and not before._trees and not before._base._plans
+        assert ("Patient.name",) in [i.expression for i in before.beyond_structure(PATIENT)]  # one under way
+    finally:
+        gc.enable()
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
