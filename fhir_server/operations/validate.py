@@ -6,14 +6,15 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.errors import BadRequest, FhirError, Gone, NotFound, NotSupported
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.criteria import criteria
+from fhir_server.interactions.delete import plan as deletion
 from fhir_server.operations.parameters import input_of, parts_of
+from fhir_server.store.protocol import Transaction
 from profiles.conformance import Options, ProfileSet
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import parse
@@ -56,9 +57,31 @@ async def validate(request: Request, context: Context) -> Response:
         if call.mode == "delete":
             raise BadRequest("mode=delete needs an instance: [type]/[id]/$validate", "http.mode")
         raise BadRequest("There is no resource to validate", "Parameters.parameter", code="required")
-    issues: Sequence[Issue] = () if call.mode == "delete" else await _issues(call, request, context)
+    check = _deletion(request, context) if call.mode == "delete" else _issues(call, request, context)
+    issues = await check
     found = issues or [Issue("informational", "没有发现问题。No problems were found", severity="information")]
     return Response(200, resource=operation_outcome(found))
+
+
+class _Undone(Exception):
+    """A write was tried to its end, and is not to be kept."""
+
+
+async def _deletion(request: Request, context: Context) -> list[Issue]:
+    """Why the instance may not be deleted: all that the delete itself checks, tried and taken back."""
+
+    def work(transaction: Transaction) -> None:
+        delete(transaction)
+        raise _Undone
+
+    try:
+        delete = deletion(request, context)
+        await context.store.write(work, context.access)
+    except _Undone:
+        return []
+    except FhirError as error:
+        return list(error.issues)
+    return []
 
 
 async def _issues(call: _Call, request: Request, context: Context) -> list[Issue]:
