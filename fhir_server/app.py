@@ -28,6 +28,7 @@ from fhir_server.settings import Settings
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite.writer import Witness
 from fhir_server.terminology import SearchedCodes, ServedTerminology
+from fhir_server.validation.policy import read_policy
 from fhir_server.validation.profiles import Profiles
 from profiles.alliance import resources as guide_definitions
 from profiles.definitions import load
@@ -59,6 +60,7 @@ def open_context(settings: Settings, access: Access, master: MasterKey | None = 
 
 
 def _context(settings: Settings, access: Access, master: MasterKey, witness: Callable[[], Witness | None]) -> Context:
+    policy = read_policy(settings.data)
     definitions = load()
     extractor = Extractor(definitions, zone=settings.zone, base_urls=_bases(settings))
     store = SqliteStore.open(
@@ -85,7 +87,7 @@ def _context(settings: Settings, access: Access, master: MasterKey, witness: Cal
         clock=wall_clock,
         new_id=new_id,
         terminology=terminology,
-        profiles=Profiles(settings.data, store, extractor, given=guide_definitions, terminology=terminology),
+        profiles=Profiles(settings.data, store, extractor, policy, guide_definitions, terminology),
     )
 
 

@@ -66,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
     from profiles.packages import missing_dependencies
 
     present = packages.ids(args.data)
-    for package in packages.packages(args.data):
+    for package in packages.Packages(args.data).all():
         missing = missing_dependencies(package, present)
         needs = f"\tmissing: {', '.join(missing)}" if missing else ""
         print(f"{package.id}\t{len(package.resources)} definitions\t{package.title}{needs}")

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until stopped (SIGTERM, SIGINT). Returns the exit status."""
     from fhir_server.http.tls import tls_of
     from fhir_server.settings import settings_from
+    from fhir_server.validation.policy import read_policy
 
     try:
         settings = settings_from(
@@ -65,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
             tls_client_ca=args.tls_client_ca,
         )
         tls = tls_of(settings)
-    except ValueError as error:
+        read_policy(settings.data)  # what is wrong with it is said before anything starts
+    except (OSError, ValueError) as error:
         return _refuse(str(error))
     if not 0 <= settings.port <= 65_535:
         return _refuse(f"--port must be from 0 to 65535, not {settings.port}")

@@ -6,14 +6,15 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.errors import BadRequest, FhirError, Gone, NotFound, NotSupported
 from fhir_server.http.exchange import Request, Response
 from fhir_server.interactions.criteria import criteria
+from fhir_server.interactions.delete import plan as deletion
 from fhir_server.operations.parameters import input_of, parts_of
+from fhir_server.store.protocol import Transaction
 from profiles.conformance import Options, ProfileSet
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import parse
@@ -29,11 +30,12 @@ _MOST_PROFILES = 20
 
 @dataclass(slots=True)
 class _Call:
-    """What is asked: the resource (None: the stored one), the mode, the profiles."""
+    """What is asked: the resource (None: the stored one), its size in bytes, the mode, the profiles."""
 
     resource: dict[str, Any] | None
     mode: str | None
     profiles: tuple[str, ...]
+    size: int
 
 
 async def validate(request: Request, context: Context) -> Response:
@@ -49,14 +51,37 @@ async def validate(request: Request, context: Context) -> Response:
         raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{call.mode}'", "http.mode", code="value")
     if request.id and (call.resource is None or call.mode in ("update", "delete")):
         stored = _stored(request, context)
-        call.resource = call.resource if call.resource is not None else stored
+        if call.resource is None:
+            call.resource, call.size = parse(stored), len(stored)
     if call.resource is None:
         if call.mode == "delete":
             raise BadRequest("mode=delete needs an instance: [type]/[id]/$validate", "http.mode")
         raise BadRequest("There is no resource to validate", "Parameters.parameter", code="required")
-    issues: Sequence[Issue] = () if call.mode == "delete" else await _issues(call, request, context)
+    check = _deletion(request, context) if call.mode == "delete" else _issues(call, request, context)
+    issues = await check
     found = issues or [Issue("informational", "没有发现问题。No problems were found", severity="information")]
     return Response(200, resource=operation_outcome(found))
+
+
+class _Undone(Exception):
+    """A write was tried to its end, and is not to be kept."""
+
+
+async def _deletion(request: Request, context: Context) -> list[Issue]:
+    """Why the instance may not be deleted: all that the delete itself checks, tried and taken back."""
+
+    def work(transaction: Transaction) -> None:
+        delete(transaction)
+        raise _Undone
+
+    try:
+        delete = deletion(request, context)
+        await context.store.write(work, context.access)
+    except _Undone:
+        return []
+    except FhirError as error:
+        return list(error.issues)
+    return []
 
 
 async def _issues(call: _Call, request: Request, context: Context) -> list[Issue]:
@@ -78,7 +103,7 @@ async def _issues(call: _Call, request: Request, context: Context) -> list[Issue
             found += profiles.beyond_structure(resource, call.profiles, options, bool(found))
         return list(dict.fromkeys(found))
 
-    if len(request.body) >= context.settings.thread_from:  # long work would keep the others waiting
+    if call.size >= context.settings.thread_from:  # long work would keep the others waiting
         return await asyncio.to_thread(work)
     return work()
 
@@ -139,7 +164,7 @@ def _input(request: Request) -> _Call:
         else:
             given = next((value for key, value in part.items() if key.startswith("value")), None)
             (modes if name == "mode" else profiles).append(given)
-    return _Call(resource, modes[0] if modes else None, _canonicals(profiles))
+    return _Call(resource, modes[0] if modes else None, _canonicals(profiles), len(request.body))
 
 
 def _canonicals(profiles: list[Any]) -> tuple[str, ...]:
@@ -154,14 +179,13 @@ def _is_call(body: dict[str, Any]) -> bool:
     return any(part["name"] == "resource" and "resource" in part for part in parts_of(body, "validate"))
 
 
-def _stored(request: Request, context: Context) -> dict[str, Any]:
+def _stored(request: Request, context: Context) -> bytes:
     stored = context.store.read(request.type, request.id, context.access)
     if stored is None:
         raise NotFound(f"There is no {request.type}/{request.id}")
     if stored.body is None:
         raise Gone(f"{request.type}/{request.id} is deleted since version {stored.version}")
-    resource: dict[str, Any] = parse(stored.body)
-    return resource
+    return stored.body
 
 
 def _identity(resource: dict[str, Any], request: Request, mode: str | None) -> list[Issue]:

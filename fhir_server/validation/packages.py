@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from profiles.packages import MAX_ARCHIVE, Package, PackageError, missing_dependencies, read_package
 
 FOLDER = "packages"
+Stamp = tuple[str, int, int]
+"""A package's file: its name, when it was changed (ns) and its size."""
 _FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._\-]*)#([A-Za-z0-9][A-Za-z0-9.+_\-]*)\.tgz")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -33,13 +34,24 @@ def ids(folder: Path) -> list[str]:
     return [path.stem for path in files(folder)]
 
 
-def packages(folder: Path) -> Iterator[Package]:
-    """The packages in the data folder. Raises PackageError for a file that is none."""
-    for path in files(folder):
-        try:
-            yield read_package(path.read_bytes())
-        except (PackageError, OSError) as error:
-            raise PackageError(f"{path.name}: {error}") from None
+class Packages:
+    """The packages of a data folder, each read once as long as its file stays the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Stamp, Package] = {}
+
+    def all(self) -> list[Package]:
+        """The packages now. Raises PackageError for a file that is none."""
+        now = dict(zip(stamp(self._folder), files(self._folder), strict=False))
+        self._read = {mark: package for mark, package in self._read.items() if mark in now}
+        for mark, path in now.items():
+            if mark not in self._read:
+                try:
+                    self._read[mark] = read_package(path.read_bytes())
+                except (PackageError, OSError) as error:
+                    raise PackageError(f"{path.name}: {error}") from None
+        return [self._read[mark] for mark in now]
 
 
 def add(folder: Path, archive: Path) -> tuple[Package, list[str]]:
@@ -67,6 +79,6 @@ def remove(folder: Path, name: str) -> list[str]:
     return [path.stem for path in taken]
 
 
-def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def stamp(folder: Path) -> tuple[Stamp, ...]:
     """What changes when the packages change."""
     return tuple((path.name, status.st_mtime_ns, status.st_size) for path in files(folder) if (status := path.stat()))

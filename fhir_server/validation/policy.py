@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from profiles.definitions import load
 from profiles.lossless import ParseError, parse
 
 FILE = "validation.json"
@@ -94,6 +95,9 @@ def _part(value: dict[str, Any], where: str) -> _Part:
     types = value.get("types", {})
     if not isinstance(types, dict):
         raise ValueError(f"{FILE}: {where}types is an object, by resource type")
+    unknown = types.keys() - load().resource_types
+    if unknown:
+        raise ValueError(f"{FILE}: {where}types: '{min(unknown)}' is no resource type of R4")
     rules = {name: _rule(told, f"{where}types.{name}") for name, told in types.items()}
     default = _rule(value["default"], f"{where}default") if "default" in value else None
     return _Part(default, rules)

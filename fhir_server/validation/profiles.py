@@ -29,7 +29,6 @@ from profiles.conformance import Options, ProfileSet
 from profiles.conformance.codes import r4_terminology
 from profiles.issues import Issue
 from profiles.lossless import parse
-from profiles.packages import PackageError
 from terminology.registry import Terminology
 
 _TYPES = ("StructureDefinition", "ValueSet", "CodeSystem", "ImplementationGuide")
@@ -63,6 +62,7 @@ class InForce:
 class Profiles:
     """The profiles and policy of one data folder, for one process.
 
+    ``policy``: that in the folder at the start, see ``read_policy``.
     ``given``: gives the definitions that are always in force besides R4's own, when they are first needed.
     ``terminology``: gives what is known of codes besides the ValueSets and CodeSystems in force (default: R4's own).
     """
@@ -72,16 +72,20 @@ class Profiles:
         folder: Path,
         store: Store,
         extractor: Extractor,
+        policy: Policy,
         given: Callable[[], Sequence[dict[str, Any]]] = tuple,
         terminology: Callable[[], Terminology] = r4_terminology,
     ) -> None:
+        self._policy = policy
         self._given = given
         self._terminology = terminology
         self._folder = folder
+        self._packages = packages.Packages(folder)
         self._store = store
         self._extractor = extractor
         self._thread = ThreadPoolExecutor(1, "profiles")
         self._now: InForce | None = None
+        self._seen: object = None  # the stamp of what was tried last
         self._looking: Future[InForce] | None = None
         self._looked = 0.0
         self._told = ""
@@ -125,17 +129,29 @@ class Profiles:
         return [replace(issue, severity="warning") for issue in found if issue.severity != "information"]
 
     def _look(self) -> InForce:
-        """Read again what has changed; the old state stands where that cannot be done."""
+        """Read again what has changed; the old state stands where that cannot be done.
+
+        What cannot be understood is not read again until it changes.
+        """
         self._looked = time.monotonic()
+        stamp: object = None
         try:
             stamp = (self._file_stamp(), packages.stamp(self._folder), asyncio.run(self._store_stamp()))
-            if self._now is None or self._now.stamp != stamp:
-                self._now = InForce(stamp, self._profiles(), read_policy(self._folder))
-            self._told = ""
-        except (OSError, ValueError, FhirError, PackageError) as error:
+            if self._now is None or stamp not in (self._now.stamp, self._seen):
+                policy = read_policy(self._folder)
+                before, self._now = self._now, InForce(stamp, self._profiles(), policy)
+                if before is not None:
+                    before.profiles.release()
+            if stamp == self._now.stamp:
+                self._told = ""
+            self._seen = stamp
+        except (OSError, FhirError) as error:  # this may pass
             self._tell(str(error))
-            if self._now is None:
-                return InForce(None, ProfileSet.load((), self._terminology), Policy())
+        except ValueError as error:
+            self._seen = stamp
+            self._tell(str(error))
+        if self._now is None:  # at the start; the policy holds, whatever is wrong with the profiles
+            self._now = InForce(None, ProfileSet.load(self._given(), self._terminology), self._policy)
         return self._now
 
     def _tell(self, message: str) -> None:
@@ -158,7 +174,7 @@ class Profiles:
 
     def _profiles(self) -> ProfileSet:
         given = list(self._given())
-        for package in packages.packages(self._folder):
+        for package in self._packages.all():
             given += package.resources
         given += asyncio.run(self._written())
         return ProfileSet.load(given, self._terminology)

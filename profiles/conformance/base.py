@@ -59,6 +59,10 @@ class BaseRules:
         self._profiles = profiles
         self._plans: dict[str, _Plan] = {}
 
+    def release(self) -> None:
+        """Let go of the plans; they are made again where they are asked for."""
+        self._plans.clear()
+
     def visit(self, node: Node, check: Check) -> None:
         """Check a node and all below it."""
         plan = self._plans.get(node.shape.name)

@@ -44,38 +44,45 @@ class Codes:
     def __init__(self, resources: Iterable[Resource] = (), terminology: Terminology | None = None) -> None:
         given = [one for one in resources if one.get("resourceType") in ("CodeSystem", "ValueSet")]
         beneath = r4_terminology() if terminology is None else terminology
-        self._terminology = beneath.replaced(given[::-1])
-        self._decided = lru_cache(maxsize=_KEPT)(self._decide)
-        self._looked_up = lru_cache(maxsize=_KEPT)(self._look_up)
+        self._asked = _Asked(beneath.replaced(given[::-1]))
+        self._decided = lru_cache(maxsize=_KEPT)(self._asked.decide)
+        self._looked_up = lru_cache(maxsize=_KEPT)(self._asked.look_up)
 
     def has(self, valueset: str) -> bool:
         """See ``Bindings.has``."""
         try:
-            return self._terminology.valueset(self._known(valueset)) is not None
+            return self._asked.terminology.valueset(self._asked.known(valueset)) is not None
         except _MALFORMED:
             return False
 
-    def _known(self, valueset: str) -> str:
+    def validate(self, valueset: str, system: str | None, code: str, version: str = "", display: str = "") -> Verdict:
+        """See ``Bindings.validate``."""
+        usual = len(code) + len(system or "") + len(version) <= _USUAL_LENGTH
+        return (self._decided if usual else self._asked.decide)(valueset, system, code, version)
+
+    def lookup(self, system: str, code: str, version: str = "", display: str = "") -> Verdict:
+        """See ``Bindings.lookup``."""
+        usual = len(system) + len(code) + len(version) + len(display) <= _USUAL_LENGTH
+        return (self._looked_up if usual else self._asked.look_up)(system, code, version, display)
+
+
+class _Asked:
+    """A terminology asked anew each time. It does not know who remembers its answers: so both go when unused."""
+
+    def __init__(self, terminology: Terminology) -> None:
+        self.terminology = terminology
+
+    def known(self, valueset: str) -> str:
         """The canonical URL, without its version where only another is known.
 
         R4 names value sets by its own version that have another (``v3-NullFlavor|4.0.1``, which is of 2018).
         """
         url, bar, _ = valueset.partition("|")
-        return url if bar and self._terminology.valueset(valueset) is None else valueset
+        return url if bar and self.terminology.valueset(valueset) is None else valueset
 
-    def validate(self, valueset: str, system: str | None, code: str, version: str = "", display: str = "") -> Verdict:
-        """See ``Bindings.validate``."""
-        usual = len(code) + len(system or "") + len(version) <= _USUAL_LENGTH
-        return (self._decided if usual else self._decide)(valueset, system, code, version)
-
-    def lookup(self, system: str, code: str, version: str = "", display: str = "") -> Verdict:
-        """See ``Bindings.lookup``."""
-        usual = len(system) + len(code) + len(version) + len(display) <= _USUAL_LENGTH
-        return (self._looked_up if usual else self._look_up)(system, code, version, display)
-
-    def _decide(self, valueset: str, system: str | None, code: str, version: str) -> Verdict:
+    def decide(self, valueset: str, system: str | None, code: str, version: str) -> Verdict:
         try:
-            result = decide(self._terminology, self._known(valueset), system, code, version or None)
+            result = decide(self.terminology, self.known(valueset), system, code, version or None)
         except _MALFORMED:
             return Verdict("unknown", f"the value set {valueset} is not built as it should be")
         if result.valid:
@@ -85,11 +92,11 @@ class Codes:
         shown = f"'{code}'" if system is None else f"{system}#{code}"
         return Verdict("invalid", f"{shown} is not in the value set {valueset}")
 
-    def _look_up(self, system: str, code: str, version: str, display: str) -> Verdict:
+    def look_up(self, system: str, code: str, version: str, display: str) -> Verdict:
         if has_form(system, code) is False:
             return Verdict("invalid", f"'{code}' has not the form of a code of {system}")
         try:
-            known = self._terminology.system(system, version or None)
+            known = self.terminology.system(system, version or None)
             if known is None:
                 return self._without(system)
             if known.info.supplements:
@@ -99,7 +106,7 @@ class Codes:
             return Verdict("unknown", f"the code system {system} is not built as it should be")
 
     def _without(self, system: str) -> Verdict:
-        if self._terminology.supplement(system) is not None:
+        if self.terminology.supplement(system) is not None:
             return _supplement(system)
         return Verdict("unknown", f"the code system {system} is not known here")
 

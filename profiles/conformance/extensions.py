@@ -89,7 +89,7 @@ def _check_context(definition: dict[str, Any], node: Node, check: Check) -> None
         check.add("structure", f"the extension {definition['url']} stands at {allowed}, not at {where}", node)
     for invariant in definition.get("contextInvariant", ()):
         try:
-            items = compile(str(invariant)).items(Location(parent), environment=check.environment)
+            items = compile(str(invariant)).items(Location(parent), environment=check.environment, budget=check.budget)
         except FhirPathError:
             continue
         if not items or items[0] is False:
@@ -107,7 +107,8 @@ def _is_context(context: dict[str, Any], node: Node, parent: Node, check: Check)
         )
     if kind == "fhirpath":
         try:
-            found = compile(expression).items(Location(parent.resource()), environment=check.environment)
+            place = Location(parent.resource())
+            found = compile(expression).items(place, environment=check.environment, budget=check.budget)
         except FhirPathError:
             return True
         return any(isinstance(one, Node) and _same(one, parent) for one in found)

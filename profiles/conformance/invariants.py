@@ -6,14 +6,15 @@ https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.constraint
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from profiles.conformance.run import Check
+from profiles.conformance.run import STEPS, Check
 from profiles.definitions import load
-from profiles.fhirpath import Environment, Expression, FhirPathError, Location, compile
+from profiles.fhirpath import Environment, Expression, FhirPathError, Location, TooCostlyError, compile
 from profiles.fhirpath.model import Node
 from profiles.fhirpath.parser import parse
 from profiles.fhirpath.syntax import Binary, Call, Chain, Expr, Member, Path
@@ -30,13 +31,30 @@ _CORRECTED = {
 PROVEN = frozenset({"ele-1", "ext-1", "dom-2", "txt-1", "sqt-1", "ref-1"})
 
 
+# An invariant that alone spends so much of what a resource is allowed is left out for a while.
+_COSTLY_STEPS = STEPS // 4
+_REST_SECONDS = 60.0
+
+
 class Invariant:
     """One constraint, ready to be checked on nodes. ``unless``: JSON keys without which it certainly holds.
 
+    ``source``: the profile that states it; empty for R4's own, which cost little and are always evaluated.
     ``inner``: it stands in the definition of what holds the element, so that a resource there is not ``%resource``.
     """
 
-    __slots__ = ("_expression", "_fault", "best_practice", "human", "inner", "key", "severity", "source", "unless")
+    __slots__ = (
+        "_expression",
+        "_fault",
+        "_rest",
+        "best_practice",
+        "human",
+        "inner",
+        "key",
+        "severity",
+        "source",
+        "unless",
+    )
 
     def __init__(self, constraint: dict[str, Any], source: str, inner: bool = False) -> None:
         self.key = str(constraint.get("key", ""))
@@ -52,6 +70,9 @@ class Invariant:
         text = _OWN_TYPE.sub(lambda match: f"{match[1]} {match[2][0].lower()}{match[2][1:]}", text)
         self._expression: Expression | None = None
         self._fault = ""
+        # Until when, and from how many values of a resource on, it is not evaluated. Smaller ones are: a large record
+        # cannot take the rule away from those of others.
+        self._rest = (0.0, 0)
         self.unless: tuple[str, ...] = ()
         try:
             self._expression = compile(text)
@@ -74,13 +95,32 @@ class Invariant:
             check.add("not-supported", f"{self._name()} cannot be checked: {self._fault}", node, "warning")
             return
         try:
-            holds = self._expression.holds(Location(node), environment=self._environment(node, check))
+            holds = self._holds(self._expression, node, check)
         except FhirPathError as error:
             check.add("exception", f"{self._name()} cannot be evaluated here: {error}", node, "warning")
             return
         if holds is not True:
             severity = check.options.best_practice if self.best_practice else self.severity
             check.add("invariant", f"{self._name()}: {self.human}", node, severity)
+
+    def _holds(self, expression: Expression, node: Node, check: Check) -> bool | None:
+        """Whether it holds; raises FhirPathError, TooCostlyError where the resource has spent what it is allowed."""
+        place, environment = Location(node), self._environment(node, check)
+        if not self.source:
+            return expression.holds(place, environment=environment)
+        budget = check.budget
+        before = budget.left
+        if before <= 0 and not budget.covers(1):
+            raise TooCostlyError("the expressions of profiles take too long on this resource")
+        until, size = self._rest
+        if until and time.monotonic() < until and check.size() >= size:
+            raise TooCostlyError("it took too long on a resource of this size a short while ago")
+        try:
+            return expression.holds(place, environment=environment, budget=budget)
+        except TooCostlyError:
+            if before - budget.left >= _COSTLY_STEPS:
+                self._rest = (time.monotonic() + _REST_SECONDS, check.size())
+            raise
 
     def _environment(self, node: Node, check: Check) -> Environment:
         if not self.inner or node.parent is None or "resourceType" not in node.content:

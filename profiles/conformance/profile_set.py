@@ -32,11 +32,11 @@ from profiles.conformance.element_tests import codings_of, named_type
 from profiles.conformance.extensions import check_extension
 from profiles.conformance.questionnaires import check_questionnaire, check_response
 from profiles.conformance.rules import Rule
-from profiles.conformance.run import DEFAULT, Check, Enough, Options
+from profiles.conformance.run import DEFAULT, Check, Enough, Options, allowance
 from profiles.conformance.snapshot import STRUCTURE, SnapshotError, tree_of
 from profiles.conformance.tree import Element, flatten
 from profiles.definitions import load
-from profiles.fhirpath import Environment
+from profiles.fhirpath import Budget, Environment
 from profiles.fhirpath.model import Node, shape, shape_of_resource
 from profiles.issues import Issue
 from profiles.structure import Validator
@@ -114,6 +114,17 @@ class ProfileSet:
         if known is None or known[0] is not now:
             known = self._codes = now, Codes(self._codes_given, now)
         return known[1]
+
+    def release(self) -> None:
+        """Let go of what was compiled, once another set takes its place; what is still asked is compiled again.
+
+        Rules, trees and the set refer to each other: they would stay until the garbage collector comes by.
+        """
+        with self._lock:
+            self._rules.clear()
+            self._trees.clear()
+            self._codes = None
+            self._base.release()
 
     # Definitions
 
@@ -238,7 +249,8 @@ class ProfileSet:
         """The same without structure, for a resource whose structure has been checked (``broken``: and is wrong)."""
         node = Node(resource, shape_of_resource(resource))
         bindings = self.bindings
-        check = Check(node, options, bindings, self._environment(options, bindings))
+        budget = allowance(resource)
+        check = Check(node, options, bindings, self._environment(options, bindings, budget), budget)
         try:
             self._base.visit(node, check)
             for url in profiles:
@@ -250,7 +262,7 @@ class ProfileSet:
                 raise
         return check.found
 
-    def _environment(self, options: Options, bindings: Bindings) -> Environment:
+    def _environment(self, options: Options, bindings: Bindings, budget: Budget) -> Environment:
         def member_of(value: Any, url: str) -> bool | None:
             node = Node(value, shape("CodeableConcept" if isinstance(value, dict) and "coding" in value else "Coding"))
             verdicts = [bindings.validate(url, s, c, v) for s, c, v in codings_of(node)]
@@ -263,7 +275,7 @@ class ProfileSet:
             if rule is None or not isinstance(value, dict):
                 return None
             node = Node(value, shape_of_resource(value) if "resourceType" in value else shape(rule.path))
-            check = Check(node, options, bindings, Environment())
+            check = Check(node, options, bindings, Environment(), budget)
             return rule.path in node.shape.lineage and check.conforms(node, rule)
 
         def resolve(reference: str) -> dict[str, Any] | None:

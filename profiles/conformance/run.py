@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.bindings import Bindings
-from profiles.fhirpath import Environment
+from profiles.fhirpath import Budget, Environment
 from profiles.fhirpath.model import Node, children, shape_of_resource
 from profiles.issues import Issue
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from profiles.conformance.rules import Rule
 
 MAX_ISSUES = 200
+STEPS = 100_000
+"""What the expressions of profiles may cost on one resource, in steps of about a microsecond."""
+_STEPS_PER_VALUE = 10  # and besides for each of its values: a large Bundle is held to its profiles too
 Resolver = Callable[[str], "dict[str, Any] | None"]
 """Reference text to the resource that it leads to, None where that cannot be known."""
 
@@ -64,6 +67,7 @@ class Check:
     options: Options
     bindings: Bindings
     environment: Environment
+    budget: Budget  # what the expressions of profiles may still cost, see ``allowance``
     found: list[Issue] = field(default_factory=list)
     # (identity of a value, profile URL) of what is being checked or was, against endless circles.
     verdicts: dict[tuple[int, str], bool] = field(default_factory=dict)
@@ -76,10 +80,17 @@ class Check:
     _kept: list[Any] = field(default_factory=list)
     _entries: dict[int, dict[str, Node]] = field(default_factory=dict)
     _remote: dict[str, Node | None] = field(default_factory=dict)
+    _size: int = 0
 
     def __post_init__(self) -> None:
         around = self.root.shape.name in ("Bundle", "Parameters")
         self.alone = not around and self.options.resolve is None and not self.options.must_resolve
+
+    def size(self) -> int:
+        """How many values the whole resource has."""
+        if not self._size:
+            self._size = _values_in(self.root.value)
+        return self._size
 
     def add(self, code: str, text: str, node: Node | str, severity: str = "error") -> None:
         """Note an issue at a node (or at a path); of what is no error only the first MAX_ISSUES."""
@@ -195,6 +206,23 @@ class Check:
         if base is None:
             return None
         return entries.get(base + reference)
+
+
+def allowance(resource: dict[str, Any]) -> Budget:
+    """What the expressions of profiles may cost on a resource."""
+    return Budget(STEPS, lambda: _STEPS_PER_VALUE * _values_in(resource))
+
+
+def _values_in(value: Any) -> int:
+    count, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return count
 
 
 def _version(resource: Node) -> str:

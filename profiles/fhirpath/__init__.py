@@ -5,6 +5,6 @@ https://hl7.org/fhirpath/N1/ and https://hl7.org/fhir/R4/fhirpath.html
 
 from profiles.fhirpath.errors import FhirPathError, TooCostlyError
 from profiles.fhirpath.expression import Expression, Location, compile
-from profiles.fhirpath.scope import Environment
+from profiles.fhirpath.scope import Budget, Environment
 
-__all__ = ["Environment", "Expression", "FhirPathError", "Location", "TooCostlyError", "compile"]
+__all__ = ["Budget", "Environment", "Expression", "FhirPathError", "Location", "TooCostlyError", "compile"]

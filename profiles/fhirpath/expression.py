@@ -16,10 +16,12 @@ from profiles.fhirpath.fast import simple_path
 from profiles.fhirpath.model import Items, Node
 from profiles.fhirpath.parser import parse
 from profiles.fhirpath.results import plain
-from profiles.fhirpath.scope import DEFAULT, Environment, Ev, Resolve, Run, Scope
+from profiles.fhirpath.scope import DEFAULT, Budget, Environment, Ev, Resolve, Run, Scope
 from profiles.fhirpath.syntax import Expr, Member, Path
 from profiles.fhirpath.values import type_info
 from profiles.fhirpath.variables import node_of
+
+_START = 5  # what it costs to begin an evaluation, in steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,23 @@ class Expression:
         environment: Environment = DEFAULT,
         resolve: Resolve | None = None,
         type_name: str | None = None,
+        budget: Budget | None = None,
     ) -> Items:
-        """The result as items: nodes that know their place, and system values. Arguments as in ``evaluate``."""
+        """The result as items: nodes that know their place, and system values. Arguments as in ``evaluate``.
+
+        ``budget``: shared with other evaluations; TooCostlyError where it is spent.
+        """
         node = focus.node if isinstance(focus, Location) else node_of(focus, type_name)
+        run = Run(environment, node, resolve, budget)
         try:
-            return self._evaluate(Scope([node], Run(environment, node, resolve)))
+            return self._evaluate(Scope([node], run))
         except RecursionError:
             raise FhirPathError("the expression or the resource is nested too deeply") from None
         except (ArithmeticError, MemoryError) as error:
             raise FhirPathError(f"the expression cannot be computed: {type(error).__name__}") from None
+        finally:
+            if budget is not None:
+                budget.left -= run.spent + _START
 
     def evaluate(
         self,
@@ -142,9 +152,10 @@ class Expression:
         environment: Environment = DEFAULT,
         resolve: Resolve | None = None,
         type_name: str | None = None,
+        budget: Budget | None = None,
     ) -> bool | None:
         """The result as the truth of an invariant or criterion; None if it is empty. Raises FhirPathError."""
-        items = self.items(focus, environment=environment, resolve=resolve, type_name=type_name)
+        items = self.items(focus, environment=environment, resolve=resolve, type_name=type_name, budget=budget)
         return operators.boolean(items, "a condition")
 
     def locate(

@@ -42,28 +42,48 @@ MAX_TEXT = 1_000_000
 _CLOCK_EVERY = 2_048
 
 
+class Budget:
+    """Steps that evaluations share. ``more``: asked once, when they are spent, for how many there are besides."""
+
+    __slots__ = ("_more", "left")
+
+    def __init__(self, steps: int, more: Callable[[], int] | None = None) -> None:
+        self.left = steps
+        self._more = more
+
+    def covers(self, steps: int) -> bool:
+        """Whether so many steps are left."""
+        if steps > self.left and self._more is not None:
+            self.left += self._more()
+            self._more = None
+        return steps <= self.left
+
+
 class Run:
     """One evaluation: its environment, the node it started on, and what it has spent.
 
     ``entries`` holds the resources of the Bundle around, by full URL, once a reference was looked for among them.
     """
 
-    __slots__ = ("_deadline", "_next_look", "_spent", "context", "entries", "environment", "now", "resolve")
+    __slots__ = ("_budget", "_deadline", "_next_look", "context", "entries", "environment", "now", "resolve", "spent")
 
-    def __init__(self, environment: Environment, context: Node, resolve: Resolve | None) -> None:
+    def __init__(
+        self, environment: Environment, context: Node, resolve: Resolve | None, budget: Budget | None = None
+    ) -> None:
         self.environment = environment
         self.context = context
         self.resolve = resolve or environment.resolve
         self.now: datetime | None = environment.now
         self.entries: dict[str, Node] | None = None
-        self._spent = 0
+        self._budget = budget
+        self.spent = 0
         self._next_look = _CLOCK_EVERY
         self._deadline = 0.0
 
     def spend(self, steps: int) -> None:
         """Count steps; raises TooCostlyError when the limit of steps or of time is passed."""
-        self._spent += steps
-        if self._spent >= self._next_look:
+        self.spent += steps
+        if self.spent >= self._next_look:
             self._look()
 
     def _look(self) -> None:
@@ -71,8 +91,10 @@ class Run:
         now = monotonic()
         if not self._deadline:
             self._deadline = now + limits.max_seconds
-        self._next_look = self._spent + _CLOCK_EVERY
-        if self._spent > limits.max_steps or now > self._deadline:
+        self._next_look = self.spent + _CLOCK_EVERY
+        if self._budget is not None and not self._budget.covers(self.spent):
+            raise TooCostlyError("the expressions of profiles take too long on this resource")
+        if self.spent > limits.max_steps or now > self._deadline:
             raise TooCostlyError("the expression takes too long on this resource")
 
     def made_text(self, text: str) -> str:

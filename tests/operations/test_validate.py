@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from fhir_server.http.exchange import Request
+from fhir_server.interactions.update import update
+from fhir_server.local import open_records
+from fhir_server.operations.validate import validate
+from profiles.issues import Issue
+from profiles.lossless import encode
 
 
 def severities(answer: httpx.Response) -> list[str]:
@@ -80,3 +91,30 @@ def test_another_type_than_that_of_the_url_is_told(client: httpx.Client) -> None
 def test_the_mode_profile_is_not_offered_yet(client: httpx.Client) -> None:
     answer = client.post("Patient/$validate?mode=profile", json={"resourceType": "Patient"})
     assert answer.status_code == 501
+
+
+class Watched:
+    """A validator that notes in which thread it works."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def check(self, resource: dict[str, Any]) -> list[Issue]:
+        self.threads.append(threading.current_thread())
+        return []
+
+
+@pytest.mark.parametrize(("name", "apart"), [("王", False), ("王" * 30_000, True)])
+def test_a_large_stored_resource_is_validated_outside_the_event_loop(tmp_path: Path, name: str, apart: bool) -> None:
+    context = open_records(tmp_path, "test")
+    try:
+        body = encode({**GOOD, "id": "p1", "name": [{"text": name}]})
+        given = Request("PUT", ("Patient", "p1"), [], {}, body, "http://t/fhir", "c", type="Patient", id="p1")
+        assert asyncio.run(update(given, context)).status == 201
+        watched = Watched()
+        asked = replace(given, method="GET", body=b"")
+        asyncio.run(validate(asked, replace(context, validator=watched)))  # type: ignore[arg-type]
+        assert [thread is not threading.main_thread() for thread in watched.threads] == [apart]
+    finally:
+        context.profiles.close() if context.profiles else None
+        context.store.close()

@@ -13,7 +13,7 @@ import pytest
 from fhir_server.records.health_code import code_of, read_code
 from loaders.demo.identity import HEALTH_FILE_NUMBER, IDENTITY_NUMBER, OUTPATIENT_NUMBER, identity_number
 
-from .conftest import NUMBER, World, patient
+from .conftest import NUMBER, Caller, World, patient
 
 CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 OTHER = identity_number(8, date(1980, 3, 2), False)
@@ -397,3 +397,36 @@ def test_a_feed_that_is_not_certainly_the_person_brings_no_identity_number(world
     assert fed.status == 200
     assert OTHER not in str(fed.json)
     assert len(world.tasks("demographic-review")) == 1
+
+
+def test_validation_of_a_deletion_says_what_the_deletion_would(world: World) -> None:
+    town = world.staff("town")
+    id = town("POST", "Patient", patient()).json["id"]
+    observation = {
+        "resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "subject": {"reference": f"Patient/{id}"},
+    }  # fmt: skip
+    own = town("POST", "Observation", observation).json["id"]
+    access = town.context.access
+    reading = Caller(
+        replace(town.context, access=replace(access, scopes=tuple(replace(s, letters="rs") for s in access.scopes)))
+    )
+    firm = Caller(replace(world.context, settings=replace(world.context.settings, referential_integrity=True)))
+
+    def told(caller: Caller, place: str) -> list[str]:
+        answer = caller("POST", f"{place}/$validate?mode=delete")
+        assert answer.status == 200
+        return [issue["code"] for issue in answer.json["issue"]]
+
+    assert told(town, f"Patient/{id}") == ["forbidden"]
+    assert told(reading, f"Observation/{own}") == ["forbidden"]
+    assert told(firm, f"Patient/{id}") == ["conflict"]
+    assert told(town, f"Observation/{own}") == ["informational"]
+    assert town("GET", f"Observation/{own}").json["meta"]["versionId"] == "1"
+    for caller, place, status in (
+        (town, f"Patient/{id}", 403),
+        (reading, f"Observation/{own}", 403),
+        (firm, f"Patient/{id}", 409),
+        (town, f"Observation/{own}", 204),
+    ):
+        assert caller("DELETE", place).status == status

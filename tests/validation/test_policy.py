@@ -45,6 +45,8 @@ def test_the_narrowest_rule_holds(tmp_path: Path) -> None:
         ([], "object"),
         ({"default": "maybe"}, "maybe"),
         ({"types": []}, "types"),
+        ({"types": {"Nonsense": "enforce"}}, "Nonsense"),
+        ({"clients": {"x": {"types": {"patient": "off"}}}}, "'patient'"),
         ({"types": {"Patient": 1}}, "types.Patient"),
         ({"types": {"Patient": {"mode": "warn", "profiles": [1]}}}, "canonical"),
         ({"types": {"Patient": {"mode": "warn", "guide": "yes"}}}, "types.Patient.guide"),

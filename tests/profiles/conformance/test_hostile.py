@@ -98,3 +98,55 @@ def test_many_warnings_do_not_hide_an_error() -> None:
     assert [issue.expression for issue in found if issue.severity == "error"] == [
         ("Bundle.entry[999].resource.contact[0]",)
     ]
+
+
+BOMB = "(1).repeat($this + 1).count() > 0"
+
+
+def constrained(*expressions: str) -> ProfileSet:
+    stated = [
+        {"key": f"x-{n}", "severity": "error", "human": "x", "expression": text} for n, text in enumerate(expressions)
+    ]
+    return ProfileSet.load([profile("Patient", element("Patient", constraint=stated))])
+
+
+def warnings(profiles: ProfileSet, resource: dict[str, Any]) -> list[str]:
+    found = profiles.beyond_structure(resource, [URL])
+    assert all(issue.severity != "error" for issue in found)
+    return [issue.diagnostics.partition(" ")[0] for issue in found if "cannot be evaluated" in issue.diagnostics]
+
+
+def test_the_expressions_of_a_profile_share_what_they_may_cost() -> None:
+    profiles = constrained(*[BOMB + f" or {n} > 0" for n in range(10)])
+    start = time.process_time()
+    assert warnings(profiles, {"resourceType": "Patient"}) == [f"x-{n}" for n in range(10)]
+    assert time.process_time() - start < 1
+
+
+def test_small_expressions_share_it_too() -> None:
+    inner = f"({' | '.join(str(n) for n in range(40))}).all($this >= 0)"
+    stated = [{"key": "x", "severity": "error", "human": "x", "expression": f"{inner} or {n} > 0"} for n in range(200)]
+    profiles = ProfileSet.load([profile("Patient", element("Patient.name", constraint=stated))])
+    names = [{"text": "王"} for _ in range(100)]
+    found = profiles.beyond_structure({"resourceType": "Patient", "name": names}, [URL])
+    assert any("take too long on this resource" in issue.diagnostics for issue in found)
+
+
+def test_an_invariant_that_took_too_long_rests_for_resources_of_that_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = constrained(BOMB, "gender.exists()")
+    small, large = {"resourceType": "Patient"}, {"resourceType": "Patient", "gender": "male", "active": True}
+    assert warnings(profiles, large) == ["x-0", "x-1"]
+    assert warnings(profiles, large) == ["x-0"]  # the other one is evaluated now
+    assert warnings(profiles, small) == ["x-0", "x-1"]  # a smaller one may be quick
+    later = time.monotonic() + 120
+    monkeypatch.setattr("profiles.conformance.invariants.time.monotonic", lambda: later)
+    assert warnings(profiles, large) == ["x-0", "x-1"]
+
+
+def test_a_large_resource_is_held_to_its_profile_throughout() -> None:
+    stated = [{"key": "x", "severity": "error", "human": "x", "expression": "family.exists() or text != '王'"}]
+    profiles = ProfileSet.load([profile("Patient", element("Patient.name", constraint=stated))])
+    names = [{"text": "李", "use": "usual"} for _ in range(15_000)] + [{"text": "王"}]
+    found = profiles.beyond_structure({"resourceType": "Patient", "name": names}, [URL])
+    assert [issue.expression for issue in found if URL in issue.diagnostics] == [("Patient.name[15000]",)]
+    assert not any("too long" in issue.diagnostics for issue in found)
