@@ -6,10 +6,13 @@ another process, or code systems were loaded.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fhir_server.errors import BadRequest
 from fhir_server.search.codes import Codes
@@ -28,6 +31,15 @@ from terminology.valuesets import ValueSet, valueset_of
 
 _KINDS = frozenset({"CodeSystem", "ValueSet", "ConceptMap"})
 _KEPT = 64  # value sets and hierarchies whose codes are remembered for searches
+# Apart from the threads that large bodies are read in: what a large value set takes holds up no writes.
+_POOL = ThreadPoolExecutor(2, "yidang-terminology")
+Found = TypeVar("Found")
+
+
+async def aside(work: Callable[..., Found], *arguments: Any) -> Found:
+    """What ``work`` gives, worked out in one of the threads for terminology."""
+    run = contextvars.copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(_POOL, lambda: run(work, *arguments))
 
 
 class StoredDefinitions(Protocol):
