@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fhir_server.errors import BadRequest
@@ -141,6 +142,7 @@ class SearchedCodes:
 
     def __init__(self, served: ServedTerminology) -> None:
         self._served = served
+        self._lock = Lock()  # searches are read in several threads
 
     def members(self, valueset: str) -> Codes:
         """The codes of a value set: a canonical URL, or ``ValueSet/[id]`` of this server."""
@@ -183,16 +185,22 @@ class SearchedCodes:
 
         return self._kept(terminology, (how, url, code), related)
 
-    @staticmethod
-    def _kept(terminology: Terminology, key: tuple[str, ...], make: Callable[[], Codes]) -> Codes:
-        found: Codes | None = terminology.memory.get(key)
-        if found is None:
-            if len(terminology.memory) >= _KEPT:
-                terminology.memory.clear()
-            try:
-                found = terminology.memory[key] = make()
-            except TerminologyError as error:
-                raise BadRequest(error.issue.text, code=error.issue.code) from None
+    def _kept(self, terminology: Terminology, key: tuple[str, ...], make: Callable[[], Codes]) -> Codes:
+        """What was worked out before, or now; of those kept the longest unused goes first."""
+        memory = terminology.memory
+        with self._lock:
+            found: Codes | None = memory.pop(key, None)
+            if found is not None:
+                memory[key] = found
+                return found
+        try:
+            found = make()
+        except TerminologyError as error:
+            raise BadRequest(error.issue.text, code=error.issue.code) from None
+        with self._lock:
+            memory[key] = found
+            if len(memory) > _KEPT:
+                del memory[next(iter(memory))]
         return found
 
 
