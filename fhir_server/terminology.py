@@ -1,4 +1,4 @@
-"""The terminology of a server: what was stored and loaded, the alliance's lists, those of its guide, and base R4.
+"""The terminology of a server: stored, loaded, of packages, the alliance's lists, those of its guide, and base R4.
 
 https://hl7.org/fhir/R4/terminology-service.html. It is put together anew when definitions were written, by this or
 another process, or code systems were loaded.
@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fhir_server.errors import BadRequest
 from fhir_server.search.codes import Codes
+from fhir_server.validation.packaged_codes import PackagedCodes
 from profiles.alliance import resources as definitions
 from terminology.alliance import alliance
 from terminology.base import base
@@ -117,7 +118,8 @@ class ServedTerminology:
     def __init__(self, store: object, folder: Path) -> None:
         self._store = store if isinstance(store, Defining) else None
         self._file = TerminologyFile(folder / FILE)
-        self._stamp: tuple[int, object] | None = None
+        self._packages = PackagedCodes(folder)
+        self._stamp: tuple[object, ...] | None = None
         self._made: Terminology | None = None
 
     def resource(self, type: str, id: str) -> dict[str, Any] | None:
@@ -127,12 +129,13 @@ class ServedTerminology:
     def __call__(self) -> Terminology:
         """What is known now."""
         stored = self._store.definitions().version() if self._store is not None else 0
-        stamp = stored, self._file.stamp()
+        packaged = self._packages.layer()
+        stamp = stored, self._file.stamp(), id(packaged)
         if self._made is None or stamp != self._stamp:
             layers: list[Layer] = []
             if self._store is not None:
                 layers.append(StoreLayer(self._store.definitions))
-            self._made = Terminology((*layers, self._file.layer(), alliance(), guide(), base()))
+            self._made = Terminology((*layers, self._file.layer(), packaged, alliance(), guide(), base()))
             self._stamp = stamp
         return self._made
 
