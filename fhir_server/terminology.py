@@ -1,4 +1,4 @@
-"""The terminology of a server: what was stored and loaded, the alliance's lists, those of its guide, and base R4.
+"""The terminology of a server: stored, loaded, of packages, the alliance's lists, those of its guide, and base R4.
 
 https://hl7.org/fhir/R4/terminology-service.html. It is put together anew when definitions were written, by this or
 another process, or code systems were loaded.
@@ -6,13 +6,18 @@ another process, or code systems were loaded.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from threading import Lock
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fhir_server.errors import BadRequest
 from fhir_server.search.codes import Codes
+from fhir_server.validation.packaged_codes import PackagedCodes
 from profiles.alliance import resources as definitions
 from terminology.alliance import alliance
 from terminology.base import base
@@ -28,6 +33,15 @@ from terminology.valuesets import ValueSet, valueset_of
 
 _KINDS = frozenset({"CodeSystem", "ValueSet", "ConceptMap"})
 _KEPT = 64  # value sets and hierarchies whose codes are remembered for searches
+# Apart from the threads that large bodies are read in: what a large value set takes holds up no writes.
+_POOL = ThreadPoolExecutor(2, "yidang-terminology")
+Found = TypeVar("Found")
+
+
+async def aside(work: Callable[..., Found], *arguments: Any) -> Found:
+    """What ``work`` gives, worked out in one of the threads for terminology."""
+    run = contextvars.copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(_POOL, lambda: run(work, *arguments))
 
 
 class StoredDefinitions(Protocol):
@@ -104,7 +118,8 @@ class ServedTerminology:
     def __init__(self, store: object, folder: Path) -> None:
         self._store = store if isinstance(store, Defining) else None
         self._file = TerminologyFile(folder / FILE)
-        self._stamp: tuple[int, object] | None = None
+        self._packages = PackagedCodes(folder)
+        self._stamp: tuple[object, ...] | None = None
         self._made: Terminology | None = None
 
     def resource(self, type: str, id: str) -> dict[str, Any] | None:
@@ -114,12 +129,13 @@ class ServedTerminology:
     def __call__(self) -> Terminology:
         """What is known now."""
         stored = self._store.definitions().version() if self._store is not None else 0
-        stamp = stored, self._file.stamp()
+        packaged = self._packages.layer()
+        stamp = stored, self._file.stamp(), id(packaged)
         if self._made is None or stamp != self._stamp:
             layers: list[Layer] = []
             if self._store is not None:
                 layers.append(StoreLayer(self._store.definitions))
-            self._made = Terminology((*layers, self._file.layer(), alliance(), guide(), base()))
+            self._made = Terminology((*layers, self._file.layer(), packaged, alliance(), guide(), base()))
             self._stamp = stamp
         return self._made
 
@@ -129,6 +145,7 @@ class SearchedCodes:
 
     def __init__(self, served: ServedTerminology) -> None:
         self._served = served
+        self._lock = Lock()  # searches are read in several threads
 
     def members(self, valueset: str) -> Codes:
         """The codes of a value set: a canonical URL, or ``ValueSet/[id]`` of this server."""
@@ -171,16 +188,22 @@ class SearchedCodes:
 
         return self._kept(terminology, (how, url, code), related)
 
-    @staticmethod
-    def _kept(terminology: Terminology, key: tuple[str, ...], make: Callable[[], Codes]) -> Codes:
-        found: Codes | None = terminology.memory.get(key)
-        if found is None:
-            if len(terminology.memory) >= _KEPT:
-                terminology.memory.clear()
-            try:
-                found = terminology.memory[key] = make()
-            except TerminologyError as error:
-                raise BadRequest(error.issue.text, code=error.issue.code) from None
+    def _kept(self, terminology: Terminology, key: tuple[str, ...], make: Callable[[], Codes]) -> Codes:
+        """What was worked out before, or now; of those kept the longest unused goes first."""
+        memory = terminology.memory
+        with self._lock:
+            found: Codes | None = memory.pop(key, None)
+            if found is not None:
+                memory[key] = found
+                return found
+        try:
+            found = make()
+        except TerminologyError as error:
+            raise BadRequest(error.issue.text, code=error.issue.code) from None
+        with self._lock:
+            memory[key] = found
+            if len(memory) > _KEPT:
+                del memory[next(iter(memory))]
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from terminology.concepts import CodeSystem, Concept, Raw
 from terminology.errors import (
@@ -18,7 +19,7 @@ from terminology.errors import (
     Unsupported,
     VersionRefused,
 )
-from terminology.filters import passes, selected
+from terminology.filters import cost, passes, selected
 from terminology.memory import MemorySystem
 from terminology.registry import Terminology
 from terminology.unknown import SupplementMissing, unknown_system, version_refused, withheld
@@ -26,6 +27,7 @@ from terminology.valuesets import Include, Listed, Stored, ValueSet
 from terminology.versions import NO_PINS, Pins, fits, joined
 
 _MOST_LOOKS, _DEEPEST = 20_000, 100  # value sets of one evaluation, and imports within imports
+_MOST_CODES, _MOST_SECONDS = 5_000_000, 5.0  # codes that are listed, filtered or compared in one evaluation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +77,11 @@ class Composer:
         self._asked = frozenset(supplements)
         self.used = Used()
         self._looks = 0  # value sets that were evaluated: imports of imports multiply
+        self._spent = 0
+        self._until = monotonic() + _MOST_SECONDS
+        # What was worked out in this evaluation, by identity; the second is kept so that the identity stays its own.
+        self._known_members: dict[tuple[int, bool, int], tuple[list[Part], ValueSet]] = {}
+        self._known_codes: dict[int, tuple[Sequence[str], Part]] = {}
         self.pinned: dict[str, dict[str, None]] = {}  # which pins (by parameter) chose the version of which system
 
     def _supplement(self, canonical: str) -> CodeSystem:
@@ -183,8 +190,22 @@ class Composer:
                 return None
         return found
 
+    def _spend(self, codes: int) -> None:
+        self._spent += codes
+        if self._spent > _MOST_CODES or monotonic() > self._until:
+            raise TooCostly("The value set lists and compares too many codes, again and again")
+
+    def _codes(self, part: Part) -> Sequence[str]:
+        """The codes of a part, in its order."""
+        self._spend(1 + len(part.places))
+        known = self._known_codes.get(id(part))
+        if known is None:
+            known = self._known_codes[id(part)] = part.system.codes(part.places), part
+        return known[0]
+
     def _entered(self, valueset: ValueSet, via: tuple[ValueSet, ...]) -> tuple[ValueSet, ...]:
         self._looks += 1
+        self._spend(1)
         if self._looks > _MOST_LOOKS or len(via) > _DEEPEST:
             raise TooCostly(f"The value set '{via[0].canonical}' imports too many others, again and again")
         if valueset in via:
@@ -228,7 +249,7 @@ class Composer:
             found = self._of_system(include, code, version)
             if found is None:
                 return None
-        for canonical in include.valuesets:
+        for canonical in dict.fromkeys(include.valuesets):
             member = self._member(self.valueset(canonical, valueset), url, code, version, via)
             if member is None:
                 return None
@@ -276,12 +297,18 @@ class Composer:
         via = self._entered(valueset, via)
         self.require(valueset)
         active = active or valueset.inactive is False
+        key = id(valueset), active, len(self._supplements)
+        if key not in self._known_members:
+            self._known_members[key] = self._evaluated(valueset, active, via), valueset
+        return self._known_members[key][0]
+
+    def _evaluated(self, valueset: ValueSet, active: bool, via: tuple[ValueSet, ...]) -> list[Part]:
         if not valueset.include:
             return [_active(part) if active else part for part in self._stored(valueset.expansion or ())]
         excluded: dict[str, set[str]] = {}
         for exclude in valueset.exclude:
             for part in self._parts(valueset, exclude, False, via):
-                excluded.setdefault(part.system.info.url, set()).update(_codes(part))
+                excluded.setdefault(part.system.info.url, set()).update(self._codes(part))
         several = len(valueset.include) > 1
         found: list[Part] = []
         seen: dict[str, set[str]] = {}
@@ -290,21 +317,42 @@ class Composer:
                 continue
             for part in self._parts(valueset, include, active, via):
                 url = part.system.info.url
-                without = excluded.get(url, set()) | seen.get(url, set())
-                if without:
-                    part = _without(part, without)
+                part = self._less(part, excluded.get(url), seen.get(url))
+                if not part.places:
+                    continue
                 if several:
-                    seen.setdefault(url, set()).update(_codes(part))
+                    seen.setdefault(url, set()).update(self._codes(part))
                 found.append(part)
         return found
 
     def _parts(self, valueset: ValueSet, include: Include, active: bool, via: tuple[ValueSet, ...]) -> list[Part]:
         """The members by one include: its own selection, cut down to those of every value set that it names."""
         parts = [self._selection(include, active)] if include.system else None
-        for canonical in include.valuesets:
+        for canonical in dict.fromkeys(include.valuesets):
             others = self._members(self.valueset(canonical, valueset), active, via)
-            parts = others if parts is None else _common(parts, others)
+            parts = others if parts is None else self._common(parts, others)
         return parts or []
+
+    def _less(self, part: Part, *several: set[str] | None) -> Part:
+        for codes in several:
+            if codes:
+                known = zip(part.places, self._codes(part), strict=True)
+                part = Part(part.system, [place for place, code in known if code not in codes], part.listed)
+        return part
+
+    def _common(self, parts: Sequence[Part], others: Sequence[Part]) -> list[Part]:
+        """Of ``parts`` what is in ``others`` too."""
+        codes: dict[str, set[str]] = {}
+        for other in others:
+            codes.setdefault(other.system.info.url, set()).update(self._codes(other))
+        found: list[Part] = []
+        for part in parts:
+            wanted = codes.get(part.system.info.url, set())
+            known = zip(part.places, self._codes(part), strict=True)
+            places = [place for place, code in known if code in wanted]
+            if places:
+                found.append(Part(part.system, places, part.listed))
+        return found
 
     def _selection(self, include: Include, active: bool) -> Part:
         wanted = self.wanted(include)
@@ -322,6 +370,7 @@ class Composer:
         self.used.systems[system.info.canonical] = system
         places: Sequence[int]
         if include.concepts is not None:
+            self._spend(len(include.concepts))
             concepts = [found for code in include.concepts if (found := system.find(code)) is not None]
             places = list(dict.fromkeys(c.ordinal for c in concepts))
             if not system.listed:
@@ -336,7 +385,9 @@ class Composer:
         else:
             places = range(system.size)
         for one in include.filters:
+            self._spend(cost(one, system))
             passing = selected(one, system)
+            self._spend(len(passing))
             places = sorted(passing) if isinstance(places, range) else [n for n in places if n in passing]
         part = Part(system, places, include.concepts or {})
         return _active(part) if active else part
@@ -376,33 +427,9 @@ def _by_list(include: Include, listed: Listed) -> Membership:
     return Membership(alone, alone.at((0,))[0], listed, include)
 
 
-def _codes(part: Part) -> set[str]:
-    return set(part.system.codes(part.places))
-
-
 def _active(part: Part) -> Part:
     inactive = part.system.inactive()
     return Part(part.system, [n for n in part.places if n not in inactive], part.listed) if inactive else part
-
-
-def _without(part: Part, codes: set[str]) -> Part:
-    known = zip(part.places, part.system.codes(part.places), strict=True)
-    return Part(part.system, [place for place, code in known if code not in codes], part.listed)
-
-
-def _common(parts: Sequence[Part], others: Sequence[Part]) -> list[Part]:
-    """Of ``parts`` what is in ``others`` too."""
-    codes: dict[str, set[str]] = {}
-    for other in others:
-        codes.setdefault(other.system.info.url, set()).update(_codes(other))
-    found: list[Part] = []
-    for part in parts:
-        wanted = codes.get(part.system.info.url, set())
-        known = zip(part.places, part.system.codes(part.places), strict=True)
-        places = [place for place, code in known if code in wanted]
-        if places:
-            found.append(Part(part.system, places, part.listed))
-    return found
 
 
 def whole_systems(composer: Composer, valueset: ValueSet) -> list[str] | None:

@@ -110,11 +110,13 @@ class TerminologyFile:
 
         ``head`` is the CodeSystem without its concepts; each concept is as in a CodeSystem, its parents (codes) in the
         key ``parents`` in place of nesting. ``progress`` is told how many have come. Raises ValueError for a code that
-        comes twice.
+        comes twice, and where there is none in what should be complete.
         """
         with closing(self._writing()) as connection:
             n = self._new_system(connection, head)
             size, lines = _fill(connection, n, head, concepts, progress)
+            if not size and head.get("content") == "complete":
+                raise ValueError(f"{head['url']} says that it is complete, but has no concepts")
             packed = zstandard.compress("\n".join(lines).encode(), 6)
             connection.execute("UPDATE system SET size=?, lines=? WHERE n=?", (size, packed, n))
             _commit(connection)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from terminology.concepts import CodeSystem, Concept
 from terminology.errors import BadDefinition, Unsupported
-from terminology.patterns import matcher
+from terminology.patterns import matcher, weight
 from terminology.valuesets import Filter
 
 _HIERARCHY = frozenset({"is-a", "descendent-of", "is-not-a", "generalizes", "child-of", "descendent-leaf"})
@@ -41,6 +41,15 @@ def checked(one: Filter, system: CodeSystem) -> None:
             tx="vs-invalid",
             where=one.place,
         )
+
+
+def cost(one: Filter, system: CodeSystem) -> int:
+    """How many codes ``selected`` looks at one by one, besides those that pass."""
+    if one.op == "regex":
+        return system.size * (1 + weight(one.value).size // 100)
+    if one.op in _HIERARCHY or one.op in ("=", "in"):
+        return 1 if one.property not in ("display", "definition", "parent", "child", "inactive") else system.size
+    return system.size
 
 
 def selected(one: Filter, system: CodeSystem) -> set[int]:

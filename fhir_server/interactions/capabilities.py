@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/http.html#capabilities, https://hl7.org/fhir/R4/capabili
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from fhir_server.search.context import UnknownParameter
 from fhir_server.search.parse import parse
 from fhir_server.search.plan import Indexed
 from fhir_server.search.types import date, number, quantity, reference, special, string, token, uri
+from fhir_server.terminology import aside
 from profiles.lossless import encode
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def capabilities(request: Request, context: Context) -> Response:
     if mode not in _MODES:
         raise BadRequest(f"mode must be {', '.join(_MODES)}, not '{mode}'", "http.mode", code="value")
     if mode == "terminology":
-        told = await asyncio.to_thread(terminology_capabilities, context, request.base_url, RELEASED)
+        told = await aside(terminology_capabilities, context, request.base_url, RELEASED)
         body = encode(told)
     else:
         body = _text(context, request.base_url)

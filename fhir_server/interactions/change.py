@@ -17,9 +17,11 @@ from fhir_server.errors import BadRequest, Forbidden, Unprocessable
 from fhir_server.http.conditional import etag, http_date
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.prefer import returns
+from fhir_server.interactions.criteria import asks_terminology, text_asks_terminology
 from fhir_server.records import register
 from fhir_server.store.prepare import prepare
 from fhir_server.store.protocol import Prepared, Stored, Transaction
+from fhir_server.terminology import aside
 from profiles.issues import Issue, operation_outcome
 from profiles.lossless import parse
 
@@ -46,7 +48,9 @@ Plan = Callable[[Request, Context], Work]
 
 async def carry_out(plan: Plan, request: Request, context: Context, long: bool = False) -> Response:
     """Make the plan (large bodies and ``long`` work in a thread, so that the event loop stays free), commit, answer."""
-    if long or len(request.body) >= context.settings.thread_from:
+    if asks_terminology(request.query) or text_asks_terminology(request.headers.get("if-none-exist")):
+        work = await aside(plan, request, context)
+    elif long or len(request.body) >= context.settings.thread_from:
         work = await asyncio.to_thread(plan, request, context)
     else:
         work = plan(request, context)

@@ -21,6 +21,22 @@ GENERAL = frozenset(
     | {"_contained", "_containedType", "_cursor"}
 )
 
+# What searches ask of terminology may take long, and is remembered: it is first asked in a thread.
+_TERMINOLOGY = (":in", ":not-in", ":above", ":below")
+
+
+def asks_terminology(pairs: Pairs) -> bool:
+    """Whether reading the search of ``pairs`` may mean to work out a value set, or what is below a code."""
+    return any(name.endswith(_TERMINOLOGY) or name == "_filter" for name, _ in pairs)
+
+
+def text_asks_terminology(text: object) -> bool:
+    """The same of a URL or the text of criteria (anything else asks nothing)."""
+    try:
+        return isinstance(text, str) and asks_terminology(query_pairs(text.replace("?", "&")))
+    except BadRequest:
+        return False
+
 
 def read_search(
     types: tuple[str, ...], pairs: Pairs, context: Context, base_url: str = "", lenient: bool = False

@@ -16,10 +16,11 @@ from fhir_server.http.conditional import check_if_match
 from fhir_server.http.exchange import Request, Response
 from fhir_server.http.negotiate import JSON_PATCH, JSON_TYPES, MERGE_PATCH, XML_TYPES, media_type
 from fhir_server.interactions.change import Change, Work, carry_out, checked, prepared, put
-from fhir_server.interactions.criteria import criteria, only_match
+from fhir_server.interactions.criteria import asks_terminology, criteria, only_match
 from fhir_server.interactions.integrity import check_references
 from fhir_server.interactions.patch import fhirpath_patch, json_patch, merge_patch
 from fhir_server.store.protocol import Prepared, Stored, Transaction
+from fhir_server.terminology import aside
 from profiles.lossless import ParseError, parse
 
 Patch = Callable[[dict[str, Any]], dict[str, Any]]
@@ -35,7 +36,8 @@ async def conditional_patch(request: Request, context: Context) -> Response:
     """``PATCH [base]/[type]?criteria``: patches the only match, 404 without one, 412 for several."""
     if not request.query:
         raise BadRequest(f"PATCH needs an id ({request.type}/[id]) or search criteria", "http.url")
-    condition = criteria(request.type, request.query, context)
+    asked = (request.type, request.query, context)
+    condition = await aside(criteria, *asked) if asks_terminology(request.query) else criteria(*asked)
     found = (await context.store.search(replace(condition, count=2), context.access)).matches
     seen = found[0] if len(found) == 1 else None
 

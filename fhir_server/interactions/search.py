@@ -14,7 +14,7 @@ from fhir_server.http.exchange import Pairs, Request, Response
 from fhir_server.http.prefer import lenient
 from fhir_server.http.summary import subsetter
 from fhir_server.interactions.change import check_id
-from fhir_server.interactions.criteria import read_search
+from fhir_server.interactions.criteria import asks_terminology, read_search
 from fhir_server.interactions.listing import (
     bundle,
     fragment_entries,
@@ -27,6 +27,7 @@ from fhir_server.interactions.listing import (
 from fhir_server.search.compartment import compartment_node, compartment_types
 from fhir_server.search.tree import And, Query, SearchRequest
 from fhir_server.store.protocol import Page
+from fhir_server.terminology import aside
 from profiles.issues import Issue, operation_outcome
 
 _SHAPE = ("_format", "_pretty")
@@ -68,7 +69,8 @@ def in_compartment(query: Query, type: str, id: str, context: Context) -> Query:
 async def _answer(request: Request, types: tuple[str, ...], path: str, context: Context) -> Response:
     pairs = without(request.query, *_SHAPE, *_HINTS)
     tolerant = lenient(request, context.settings.handling)
-    wanted = read_search(types, pairs, context, request.base_url, tolerant)
+    asked = (types, pairs, context, request.base_url, tolerant)
+    wanted = await aside(read_search, *asked) if asks_terminology(pairs) else read_search(*asked)
     query = wanted.query
     if request.id:
         query = in_compartment(query, request.type, request.id, context)

@@ -19,7 +19,7 @@ from fhir_server.http.prefer import lenient
 from fhir_server.interactions import patch_resource
 from fhir_server.interactions.answers import Answer
 from fhir_server.interactions.change import Work, judged, put
-from fhir_server.interactions.criteria import criteria, read_search
+from fhir_server.interactions.criteria import criteria, read_search, text_asks_terminology
 from fhir_server.interactions.entries import Entry, at_entry
 from fhir_server.interactions.integrity import check_references, check_unreferenced
 from fhir_server.interactions.listing import without
@@ -55,10 +55,10 @@ async def transact(bundle: dict[str, Any], context: Context, outer: Request | No
     """
     outer = outer or outer_request()
     entries = bundle.get("entry")
-    threaded = isinstance(entries, list) and len(entries) >= _THREAD_FROM
+    threaded = isinstance(entries, list) and (len(entries) >= _THREAD_FROM or any(map(_asks_terminology, entries)))
     made = await _run(threaded, make_plan, bundle, context, outer.base_url)
     for entry in made.reads:
-        _at(entry, _check_path, entry, outer, context)
+        await _run(threaded, _at, entry, _check_path, entry, outer, context)
     answers = await _write(made, context, threaded)
     for entry in made.reads:
         try:
@@ -67,6 +67,11 @@ async def transact(bundle: dict[str, Any], context: Context, outer: Request | No
             # The writes stand by now; what is gone again since then can only be told.
             answers[entry.index] = Answer(error.status, outcome=operation_outcome(at_entry(error, entry.path).issues))
     return [answer for answer in answers if answer is not None]
+
+
+def _asks_terminology(entry: Any) -> bool:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    return isinstance(request, dict) and any(text_asks_terminology(request.get(key)) for key in ("url", "ifNoneExist"))
 
 
 async def _run(threaded: bool, work: Callable[..., T], *arguments: Any) -> T:

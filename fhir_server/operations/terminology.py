@@ -6,7 +6,6 @@ stored resource on which an operation is called is read as any other.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from fhir_server.errors import FhirError, Gone, NotFound
 from fhir_server.http.exchange import Request, Response
 from fhir_server.operations.parameters import input_of
 from fhir_server.search.national import masked
+from fhir_server.terminology import aside
 from profiles.lossless import parse
 from terminology.arguments import Arguments, arguments_of
 from terminology.errors import Invalid, TerminologyError, outcome
@@ -34,7 +34,7 @@ async def answered(request: Request, context: Context, run: Run, *, quick: bool 
     """
     if quick and len(request.body) < context.settings.thread_from:
         return _answer(request, context, run)
-    return await asyncio.to_thread(_answer, request, context, run)
+    return await aside(_answer, request, context, run)
 
 
 def _answer(request: Request, context: Context, run: Run) -> Response:

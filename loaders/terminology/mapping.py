@@ -6,6 +6,7 @@ columns are those that such lists usually have, under any of the names that a ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -34,6 +35,44 @@ _KEYS = {
     ),
 }  # fmt: skip
 _NEEDED = {"CodeSystem": ("url", "code"), "ConceptMap": ("url", "source", "target", "sourceCode", "targetCode")}
+
+Form = tuple[str, Callable[[Any], bool]]  # what a value must be, in words, and whether it is
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_column(value: Any) -> bool:
+    return _is_text(value) or (isinstance(value, list) and bool(value) and all(map(_is_text, value)))
+
+
+def _are_lengths(value: Any) -> bool:
+    return isinstance(value, list) and all(type(one) is int and one > 0 for one in value)
+
+
+def _are_columns(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and _is_column(one.get("column"))
+        and all(_is_text(one.get(key, "")) for key in ("language", "code", "type", "uri"))
+        and isinstance(one.get("use", {}), dict)
+        for one in value
+    )
+
+
+_TEXT: Form = "a text", _is_text
+_COLUMN: Form = "a column's name, or a list of names", _is_column
+_COLUMNS: Form = "a list of objects with a column", _are_columns
+_FORMS: dict[str, Form] = {
+    **dict.fromkeys(("code", "display", "definition", "parent", "comment", "equivalence"), _COLUMN),
+    **dict.fromkeys(("sourceCode", "sourceDisplay", "targetCode", "targetDisplay"), _COLUMN),
+    **dict.fromkeys(("designation", "property"), _COLUMNS),
+    "delimiter": ("one character", lambda value: _is_text(value) and len(value) == 1 and value not in '"\r\n'),
+    "caseSensitive": ("true or false", lambda value: isinstance(value, bool)),
+    "parentLengths": ("a list of whole numbers from 1 on", _are_lengths),
+    "inactive": ("an object with a column and values", lambda value: isinstance(value, dict)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +139,8 @@ def _checked(name: str, values: dict[str, Any]) -> Mapping:
     missing = [key for key in _NEEDED[kind] if not values.get(key)]
     if missing:
         raise BadFile(f"the mapping '{name}' lacks {', '.join(missing)}")
+    for key, value in values.items():
+        says, right = _FORMS.get(key, _TEXT)
+        if not right(value):
+            raise BadFile(f"the mapping '{name}': '{key}' is {says}, not {value!r}")
     return Mapping(kind, values)

@@ -50,9 +50,14 @@ class _Table:
         if len(chosen) != 1:
             raise BadFile(f"a delimiter is one character, not {chosen!r}")
         self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
-        header = next(self._reader, None)
+        try:
+            header = next(self._reader, None)
+        except csv.Error as error:
+            raise BadFile(f"line 1, the header: {error}") from None
         if not header:
             raise BadFile("the file is empty")
+        if len(header) == 1 and header[0].lstrip().startswith(("{", "[")):
+            raise BadFile("the file is JSON; a mapping is for tables (CSV, TSV)")
         self.names = [" ".join(name.split()) for name in header]
         self._places = {name.casefold(): n for n, name in reversed(list(enumerate(self.names)))}
         self.lines = text.count("\n")
@@ -77,13 +82,17 @@ class _Table:
             return None
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        """(line, cells) of every row that is not empty. Raises BadFile."""
+        """(line, cells) of every row that is not empty. Raises BadFile, also where there is none."""
+        none = True
         try:
             for row in self._reader:
                 if any(cell.strip() for cell in row):
+                    none = False
                     yield self._reader.line_num, row
         except csv.Error as error:
             raise BadFile(f"line {self._reader.line_num}: {error}") from None
+        if none:
+            raise BadFile("the file has a header, but no rows")
 
 
 def system_from(text: str, mapping: Mapping) -> SystemContent:

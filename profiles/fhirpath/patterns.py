@@ -6,37 +6,32 @@ https://hl7.org/fhirpath/N1/#matchesregex-string-boolean
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import jsonschema_rs
+from typing import Any
 
 from profiles.fhirpath.errors import FhirPathError, TooCostlyError
+from terminology.patterns import MAX_WORK, anywhere, whole
+from terminology.patterns import weight as weighed
 
 MAX_PATTERN = 4_096
 """Longest pattern that is compiled, in characters."""
 MAX_MADE = 1_000_000
 """Longest text that a replacement may make, in characters."""
-MAX_WORK = 10_000_000
-"""Most (size of the pattern) × (length of the text) of one match: under a second at the worst."""
-_MAX_CHOICES = 10
 
 
-@lru_cache(maxsize=64)
-def _automaton(pattern: str) -> Any:
-    """A linear-time matcher: the regex engine of the JSON Schema validator, without back references and look-around."""
+def _automaton(pattern: str, of: Callable[[str, str], Any] = anywhere) -> Any:
     if len(pattern) > MAX_PATTERN:
         raise FhirPathError(f"a pattern may have at most {MAX_PATTERN} characters")
-    options = jsonschema_rs.RegexOptions(size_limit=1_000_000, dfa_size_limit=1_000_000)
     try:
-        return jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=options)
-    except (jsonschema_rs.ValidationError, ValueError):
-        raise FhirPathError(f"'{pattern[:60]}' is no regular expression that can be matched in linear time") from None
+        return of(pattern, "(?s)")
+    except ValueError as error:
+        raise FhirPathError(f"'{pattern[:60]}' is {error}") from None
 
 
 def work(pattern: str, text: str) -> int:
     """The cost of one match in steps; raises TooCostlyError if it is too much."""
-    cost = max(1, len(text)) * _weight(pattern).size
+    cost = max(1, len(text)) * weighed(pattern).size
     if cost > MAX_WORK:
         raise TooCostlyError(f"matching '{pattern[:60]}' could take too long on {len(text)} characters")
     return 16 + (cost >> 4)
@@ -44,12 +39,12 @@ def work(pattern: str, text: str) -> int:
 
 def found(pattern: str, text: str) -> bool:
     """Whether the pattern occurs anywhere in the text; ``.`` takes line ends too."""
-    return bool(_automaton(f"(?s){pattern}").is_valid(text))
+    return bool(_automaton(pattern).is_valid(text))
 
 
 def matched(pattern: str, text: str) -> bool:
     """Whether the pattern is the whole of the text."""
-    return bool(_automaton(f"(?s)\\A(?:{pattern})\\z").is_valid(text))
+    return bool(_automaton(pattern, whole).is_valid(text))
 
 
 def replace(pattern: str, text: str, new: str) -> str:
@@ -57,8 +52,8 @@ def replace(pattern: str, text: str, new: str) -> str:
 
     Raises TooCostlyError for a pattern whose matching could take long on a text of this length.
     """
-    _automaton(f"(?s){pattern}")  # refuse what matches() refuses
-    weight = _weight(pattern)
+    _automaton(pattern)  # refuse what matches() refuses
+    weight = weighed(pattern)
     steps = max(2, len(text)) ** (weight.loops + 1) if weight.loops < 8 else MAX_WORK + 1
     if weight.backtracks or steps > MAX_WORK:
         raise TooCostlyError(f"replacing by '{pattern[:60]}' could take too long on {len(text)} characters")
@@ -97,50 +92,3 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern, re.DOTALL)
     except (re.error, OverflowError, RecursionError) as error:
         raise FhirPathError(f"'{pattern[:60]}' is no regular expression: {error}") from None
-
-
-class _Weight(NamedTuple):
-    """``size``: atoms with counted repetitions written out; ``loops``: repetitions.
-
-    ``backtracks``: a repetition stands inside another, or there are many choices: exponential for a backtracker.
-    """
-
-    size: int
-    loops: int
-    backtracks: bool
-
-
-_ATOM = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:P?<[A-Za-z_]\w*>|[:a-zA-Z-]+))?|[*+?|]|\{\d+(?:,\d*)?\}|.", re.DOTALL
-)
-_COUNTS = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-
-
-@lru_cache(maxsize=64)
-def _weight(pattern: str) -> _Weight:
-    sizes, loops, choices = [0], [0], 0  # by open group
-    last_size, last_loops, backtracks = 0, 0, False
-    for match in _ATOM.finditer(pattern):
-        atom = match[0]
-        counts = _COUNTS.fullmatch(atom)
-        if atom[0] == "(":
-            sizes.append(0)
-            loops.append(0)
-            last_size = last_loops = 0
-        elif atom == ")" and len(sizes) > 1:
-            last_size, last_loops = sizes.pop(), loops.pop()
-            sizes[-1] += last_size
-            loops[-1] += last_loops
-        elif atom in "*+" or counts:
-            times = max(int(number) for number in counts.groups("1") if number) if counts else 2
-            backtracks = backtracks or last_loops > 0
-            sizes[-1] += last_size * (times - 1)
-            last_size *= times
-            loops[-1] += 1
-            last_loops += 1
-        elif atom in "?|":
-            choices += 1
-        else:
-            sizes[-1] += 1
-            last_size, last_loops = 1, 0
-    return _Weight(1 + sum(sizes), sum(loops), backtracks or choices > _MAX_CHOICES)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fhir_server.terminology import ServedTerminology
 from tests.commands.conftest import Yidang
 from tests.conftest import Running
+from tests.profiles.test_packages import package
 
 CLINICAL, INSURANCE = "urn:oid:2.16.156.10011.2.3.3.11.3", "urn:yidang:icd-10-insurance"
 MAP = "urn:yidang:ConceptMap:icd-10-clinical-to-insurance"
@@ -88,6 +90,27 @@ def test_a_bad_file_changes_nothing_and_says_where(
     capsys.readouterr()
     assert yidang(*load, bad) == 1
     assert "line 3" in capsys.readouterr().err
+    bad.write_text("主要编码,疾病名称\n")
+    assert yidang(*load, bad) == 1
+    assert "no rows" in capsys.readouterr().err
     yidang("terminology", "list", "--data", data)
     assert capsys.readouterr().out.splitlines() == [f"CodeSystem\t{CLINICAL}\t2.0\t501"]
     assert yidang("terminology", "load", "--data", data, "--mapping", "nothing", bad) == 2
+
+
+def test_the_codes_of_packages_are_known(yidang: Yidang, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhir_server.validation.packaged_codes._LOOK_SECONDS", 0)
+    data, guide = tmp_path / "data", tmp_path / "guide.tgz"
+    data.mkdir()
+    served = ServedTerminology(None, data)
+    assert served().valueset("urn:p:vs") is None
+    system = {"resourceType": "CodeSystem", "url": "urn:p", "status": "active", "content": "complete"}
+    compose = {"include": [{"system": "urn:p"}]}
+    valueset = {"resourceType": "ValueSet", "url": "urn:p:vs", "status": "active", "compose": compose}
+    guide.write_bytes(package(("package/a.json", {**system, "concept": [{"code": "a"}]}), ("package/b.json", valueset)))
+    assert yidang("package", "add", guide, "--data", data) == 0
+    known = served()
+    assert known.valueset("urn:p:vs") is not None and known.versions("urn:p")[0].find("a") is not None
+    assert served() is known
+    assert yidang("package", "remove", "test.guide", "--data", data) == 0
+    assert served().valueset("urn:p:vs") is None

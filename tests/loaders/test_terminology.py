@@ -112,6 +112,11 @@ WRONG = [
     ("号,名称\nA,甲\n", "no column for code"),
     ('编码,名称\n"A,甲\n', "line"),
     ("", "empty"),
+    ("编码,名称\n", "no rows"),
+    ("编码,名称\n,\n", "no rows"),
+    ('编"码,"名"称\nA,甲\n', "line 1"),
+    ('{"resourceType": "CodeSystem"}', "JSON"),
+    ('{"resourceType":"CodeSystem","url":"u"}', "line 1|JSON"),
 ]
 
 
@@ -123,7 +128,26 @@ def test_a_bad_table_says_which_line_and_why(tmp_path: Path, text: str, says: st
 
 @pytest.mark.parametrize(
     "mapping",
-    ["{", "[]", '{"code": "c"}', '{"url": "u", "code": "c", "colour": "red"}', '{"kind": "Patient", "url": "u"}'],
+    ["{", "[]", '{"code": "c"}', '{"url": "u", "code": "c", "colour": "red"}', '{"kind": "Patient", "url": "u"}']
+    + [
+        '{"code": "c", "url": ' + rest
+        for rest in (
+            '["u"]}',
+            '"u", "designation": ["x"]}',
+            '"u", "parentLengths": 5}',
+            '"u", "parentLengths": ["2"]}',
+            '"u", "property": 5}',
+            '"u", "property": [{"code": "p", "column": 5}]}',
+            '"u", "inactive": "x"}',
+            '"u", "delimiter": ";;"}',
+            '"u", "delimiter": 5}',
+            '"u", "display": {}}',
+            '"u", "version": 2}',
+            '"u", "encoding": 8}',
+            '"u", "caseSensitive": "no"}',
+            '"u", "title": null}',
+        )
+    ],
 )
 def test_a_bad_mapping_is_refused(tmp_path: Path, mapping: str) -> None:
     with pytest.raises(BadFile):

@@ -328,3 +328,17 @@ def test_the_lists_of_the_guide_are_known(client: httpx.Client) -> None:
     one = expanded["expansion"]["contains"][0]
     checked = client.get("ValueSet/$validate-code", params={**asked, "system": one["system"], "code": one["code"]})
     assert checked.json()["parameter"][0] == {"name": "result", "valueBoolean": True}
+
+
+def test_a_value_set_that_imports_again_and_again_holds_nobody_up(client: httpx.Client) -> None:
+    codes = [{"code": f"c{number}"} for number in range(5_000)]
+    many = {"resourceType": "CodeSystem", "url": "urn:m", "status": "active", "content": "complete", "concept": codes}
+    all_of_it = {"url": "urn:m:all", "compose": {"include": [{"system": "urn:m"}]}}
+    big = {"resourceType": "ValueSet", "status": "active", **all_of_it}
+    include = [{"valueSet": ["urn:m:all"]}] * 5_000
+    asked = {"resourceType": "ValueSet", "status": "active", "compose": {"include": include}}
+    parts = [{"name": "tx-resource", "resource": many}, {"name": "tx-resource", "resource": big}]
+    parts.append({"name": "valueSet", "resource": asked})
+    answer = client.post("ValueSet/$expand", json={"resourceType": "Parameters", "parameter": parts})
+    assert answer.status_code == 422 and answer.json()["issue"][0]["code"] == "too-costly"
+    assert answer.elapsed.total_seconds() < 5

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from consent import Access
+from fhir_server.app import open_context
+from fhir_server.errors import FhirError
+from fhir_server.http.dispatch import dispatch, query_pairs
+from fhir_server.http.exchange import Request
+from fhir_server.settings import Settings
+from fhir_server.terminology import SearchedCodes, ServedTerminology
 
 SYSTEM, OTHER = "urn:test:mod:items", "urn:test:mod:other"
 MANY = 20_000
@@ -179,3 +192,64 @@ def test_what_cannot_be_decided_is_refused(client: httpx.Client, name: str, valu
     answer = client.get("Observation", params={name: value})
     assert answer.status_code == 400, answer.text
     assert answer.json()["issue"][0]["diagnostics"]
+
+
+IN = "code:in=http://hl7.org/fhir/ValueSet/administrative-gender"
+ENTRIES = [
+    {"request": {"method": "GET", "url": f"Condition?{IN}"}},
+    {"request": {"method": "DELETE", "url": f"Condition?{IN}"}},
+    {"request": {"method": "DELETE", "url": "Condition?code%3Ain=http://hl7.org/fhir/administrative-gender?fhir_vs"}},
+]
+ASKING = [
+    ("GET", "Condition", IN, {}, None),
+    ("GET", "Patient", f"_has:Condition:subject:{IN}", {}, None),
+    ("GET", "Condition", "_filter=code in http://hl7.org/fhir/ValueSet/administrative-gender", {}, None),
+    ("GET", "Condition", "code:below=http://hl7.org/fhir/administrative-gender|male", {}, None),
+    ("DELETE", "Condition", IN, {}, None),
+    ("PUT", "Condition", IN, {}, {"resourceType": "Condition", "subject": {"display": "x"}}),
+    ("PATCH", "Condition", IN, {"content-type": "application/merge-patch+json"}, {"a": 1}),
+    ("POST", "Condition", "", {"if-none-exist": IN}, {"resourceType": "Condition", "subject": {"display": "x"}}),
+    *(("POST", "", "", {}, {"resourceType": "Bundle", "type": "transaction", "entry": [one]}) for one in ENTRIES),
+]
+
+
+def test_what_they_ask_is_never_worked_out_on_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[threading.Thread] = []
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def told(self: SearchedCodes, *args: str) -> Any:
+            asked.append(threading.current_thread())
+            return real(self, *args)
+
+        return told
+
+    for name in ("members", "below"):
+        monkeypatch.setattr(SearchedCodes, name, watched(getattr(SearchedCodes, name)))
+
+    async def ask() -> None:
+        context = open_context(Settings(data=tmp_path), Access.everything("test"))
+        try:
+            for method, path, query, headers, body in ASKING:
+                before = len(asked)
+                content = b"" if body is None else json.dumps(body).encode()
+                segments = (path,) if path else ()
+                request = Request(method, segments, query_pairs(query), headers, content, "http://h/fhir", "c")
+                with contextlib.suppress(FhirError):
+                    await dispatch(request, context)
+                assert len(asked) > before, (method, path, query)
+        finally:
+            context.store.close()
+
+    asyncio.run(ask())
+    assert threading.main_thread() not in asked
+
+
+def test_of_answers_kept_the_longest_unused_goes_first() -> None:
+    codes = SearchedCodes(ServedTerminology(None, Path("/nowhere")))
+    url = "http://hl7.org/fhir/administrative-gender"
+    first = codes.below(url, "male")
+    for n in range(70):
+        with contextlib.suppress(FhirError):
+            codes.below("http://hl7.org/fhir/observation-status", "final")
+            codes.below("urn:ietf:bcp:47", f"zh-x-a{n}")
+        assert codes.below(url, "male") is first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -186,12 +187,13 @@ def test_imports_that_multiply_are_given_up() -> None:
     twice = [valueset({"valueSet": [b]}, {"valueSet": [b]}, url=a) for a, b in pairwise(names)]
     known = from_resources([SYSTEM, *twice, valueset({"system": "urn:s"}, url=names[-1])])
     for evaluate in (
-        lambda composer, one: composer.members(one),
         lambda composer, one: composer.member(one, "urn:s", "zz"),
         lambda composer, one: composer.check(one),
     ):
         with pytest.raises(TooCostly):
             evaluate(Composer(known), valueset_of(twice[0]))
+    (part,) = Composer(known).members(valueset_of(twice[0]))  # here each is worked out once
+    assert len(part.places) == 6
 
 
 def test_of_duplicate_codes_the_first_counts_and_circles_of_parents_end() -> None:
@@ -209,3 +211,41 @@ def test_of_duplicate_codes_the_first_counts_and_circles_of_parents_end() -> Non
     found = system.find("x")
     assert found is not None and found.display == "first"
     assert system.codes(sorted(system.descendants(found.ordinal))) == ["y"]
+
+
+MANY: Raw = {
+    "resourceType": "CodeSystem",
+    "url": "urn:many",
+    "status": "active",
+    "content": "complete",
+    "concept": [{"code": f"c{number}"} for number in range(20_000)],
+}
+BIG = valueset({"system": "urn:many"}, url="urn:big")
+
+
+def test_an_import_is_worked_out_once_however_often_it_is_named() -> None:
+    known = from_resources([MANY, BIG, valueset({"valueSet": ["urn:big"]}, url="urn:again")])
+    composer = Composer(known)
+    twice = {"valueSet": ["urn:again", "urn:big"]}
+    asked = valueset({"valueSet": ["urn:big"] * 60}, {"valueSet": ["urn:again"]}, twice)
+    start = time.thread_time()
+    parts = composer.members(valueset_of(asked))
+    assert sum(len(part.places) for part in parts) == 20_000
+    assert time.thread_time() - start < 0.3
+
+
+def test_too_many_codes_compared_are_refused() -> None:
+    known = from_resources([MANY, BIG])
+    asked = valueset(*({"valueSet": ["urn:big"]} for _ in range(1_000)))
+    start = time.thread_time()
+    with pytest.raises(TooCostly):
+        Composer(known).members(valueset_of(asked))
+    assert time.thread_time() - start < 2
+
+
+def test_too_many_codes_filtered_are_refused() -> None:
+    scan = {"property": "display", "op": "regex", "value": "((x{50}){50})*"}
+    with pytest.raises(TooCostly):
+        Composer(from_resources([MANY])).members(
+            valueset_of(valueset(*({"system": "urn:many", "filter": [scan]} for _ in range(20))))
+        )
