@@ -47,7 +47,8 @@ class PackagedCodes:
 
     def _read(self, stamp: object) -> tuple[object, Resources]:
         try:
-            found = [one for package in packages.packages(self._folder) for one in package.resources]
+            read = packages.Packages(self._folder).all()
+            found = [one for package in read for one in package.resources]
         except (OSError, PackageError):
             return stamp, self._layer
         return stamp, Resources(one for one in found if one.get("resourceType") in _TYPES)
