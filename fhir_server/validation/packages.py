@@ -41,8 +41,8 @@ class Packages:
         self._folder = folder
         self._read: dict[Stamp, Package] = {}
 
-    def all(self) -> list[Package]:
-        """The packages now. Raises PackageError for a file that is none."""
+    def all(self, sound: bool = False) -> list[Package]:
+        """The packages now; with ``sound`` those that can be read. Raises PackageError for a file that is none."""
         now = dict(zip(stamp(self._folder), files(self._folder), strict=False))
         self._read = {mark: package for mark, package in self._read.items() if mark in now}
         for mark, path in now.items():
@@ -50,8 +50,9 @@ class Packages:
                 try:
                     self._read[mark] = read_package(path.read_bytes())
                 except (PackageError, OSError) as error:
-                    raise PackageError(f"{path.name}: {error}") from None
-        return [self._read[mark] for mark in now]
+                    if not sound:
+                        raise PackageError(f"{path.name}: {error}") from None
+        return [self._read[mark] for mark in now if mark in self._read]
 
 
 def add(folder: Path, archive: Path) -> tuple[Package, list[str]]:

@@ -150,8 +150,9 @@ class Profiles:
         except ValueError as error:
             self._seen = stamp
             self._tell(str(error))
-        if self._now is None:  # at the start; the policy holds, whatever is wrong with the profiles
-            self._now = InForce(None, ProfileSet.load(self._given(), self._terminology), self._policy)
+        if self._now is None:  # at the start; the policy holds, whatever is wrong with a package or with what is stored
+            known = [*self._given(), *(one for p in self._packages.all(sound=True) for one in p.resources)]
+            self._now = InForce(None, ProfileSet.load(known, self._terminology), self._policy)
         return self._now
 
     def _tell(self, message: str) -> None:

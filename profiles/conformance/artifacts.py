@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from profiles.conformance.code_forms import SNOMED, has_form, is_expression_constraint
+from profiles.conformance.invariants import expression_of
 from profiles.conformance.run import Check
 from profiles.conformance.snapshot import STRUCTURE, SnapshotError, generate
 from profiles.definitions import load
@@ -39,9 +40,33 @@ _VARIABLE = re.compile(r"%`?([A-Za-z][\w-]*)`?")
 _BOOLEAN = ("notSelectable", "inactive")
 
 
+def _check_constraints(node: Node, check: Check) -> None:
+    """The expression of a constraint can be read: https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.constraint
+
+    One that a snapshot repeats from its differential is told of once.
+    """
+    told: set[str] = set()
+    for part in ("differential", "snapshot"):
+        holder = node.content.get(part)
+        elements = holder.get("element") if isinstance(holder, dict) else None
+        for place, element in enumerate(elements if isinstance(elements, list) else ()):
+            constraints = element.get("constraint") if isinstance(element, dict) else None
+            for number, constraint in enumerate(constraints if isinstance(constraints, list) else ()):
+                text = constraint.get("expression") if isinstance(constraint, dict) else None
+                if not isinstance(text, str) or text in told:
+                    continue
+                try:
+                    compile(expression_of(constraint))
+                except FhirPathError as error:
+                    told.add(text)
+                    at = f"{node.path}.{part}.element[{place}].constraint[{number}].expression"
+                    check.add("invalid", f"the expression of {constraint.get('key')} cannot be read: {error}", at)
+
+
 def check_structure_definition(node: Node, check: Check, profiles: ProfileSet) -> None:
     """A profile can be applied to its base, and its type profiles are of the types they are for."""
     definition = node.content
+    _check_constraints(node, check)
     base, own, derivation = (definition.get(key) for key in ("baseDefinition", "type", "derivation"))
     if derivation == "specialization":
         known = profiles.definition(STRUCTURE + str(own))

@@ -66,8 +66,7 @@ class Invariant:
             isinstance(e, dict) and e.get("url") == BEST_PRACTICE and e.get("valueBoolean")
             for e in constraint.get("extension", ())
         )
-        text = _CORRECTED.get(self.key) or str(constraint.get("expression", ""))
-        text = _OWN_TYPE.sub(lambda match: f"{match[1]} {match[2][0].lower()}{match[2][1:]}", text)
+        text = expression_of(constraint)
         self._expression: Expression | None = None
         self._fault = ""
         # Until when, and from how many values of a resource on, it is not evaluated. Smaller ones are: a large record
@@ -130,6 +129,12 @@ class Invariant:
 
     def _name(self) -> str:
         return f"{self.key} ({self.source})" if self.source else self.key
+
+
+def expression_of(constraint: dict[str, Any]) -> str:
+    """The FHIRPath of a constraint as it is evaluated."""
+    text = _CORRECTED.get(str(constraint.get("key", ""))) or str(constraint.get("expression", ""))
+    return _OWN_TYPE.sub(lambda match: f"{match[1]} {match[2][0].lower()}{match[2][1:]}", text)
 
 
 def needed_keys(tree: Expr) -> tuple[str, ...]:

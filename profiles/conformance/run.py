@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from profiles.conformance.rules import Rule
 
 MAX_ISSUES = 200
-STEPS = 100_000
-"""What the expressions of profiles may cost on one resource, in steps of about a microsecond."""
+STEPS = 50_000
+"""What the expressions of profiles may cost on one resource, in steps of one to two microseconds."""
 _STEPS_PER_VALUE = 10  # and besides for each of its values: a large Bundle is held to its profiles too
 Resolver = Callable[[str], "dict[str, Any] | None"]
 """Reference text to the resource that it leads to, None where that cannot be known."""

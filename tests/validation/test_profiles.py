@@ -104,13 +104,16 @@ def test_a_policy_that_is_broken_later_changes_nothing(
 def test_a_broken_package_at_the_start_leaves_the_policy_in_force(
     profiles: Profiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "packages").mkdir()
+    archive = tmp_path / "guide.tgz"
+    archive.write_bytes(package(("package/a.json", profile("Device", url="urn:a"))))
+    packages.add(tmp_path, archive)
     (tmp_path / "packages" / "broken#1.0.0.tgz").write_bytes(b"nothing")
     made = counted(monkeypatch)
     for _ in range(3):
         with pytest.raises(Unprocessable):
             profiles.judge(PATIENT, "strict")
     assert len(made) == 1
+    assert profiles.current().profiles.definition("urn:a") is not None
 
 
 def test_a_package_is_read_once_while_its_file_stays_the_same(

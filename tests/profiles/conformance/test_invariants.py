@@ -9,6 +9,7 @@ from profiles.conformance.base import BaseRules
 from profiles.conformance.invariants import PROVEN, Invariant, needed_keys
 from profiles.definitions import load
 from profiles.fhirpath.parser import parse
+from tests.profiles.conformance.build import URL, element, profile
 
 R4 = load()
 
@@ -42,3 +43,19 @@ def test_every_invariant_of_r4_can_be_compiled() -> None:
 )
 def test_what_an_invariant_cannot_fail_without(expression: str, keys: tuple[str, ...]) -> None:
     assert needed_keys(parse(expression)) == keys
+
+
+@pytest.mark.parametrize(
+    ("expression", "readable"),
+    [("name.exists()", True), ("value is String", True), ("name.exists(", False), ("name.nofunction()", False)],
+)
+def test_a_constraint_that_cannot_be_read_is_an_error_of_its_profile(expression: str, readable: bool) -> None:
+    stated = {"key": "x-1", "severity": "error", "human": "x", "expression": expression}
+    elements = [element("Patient"), element("Patient.name", constraint=[stated])]
+    given = profile("Patient", *elements, snapshot={"element": elements})
+    found = [i for i in ProfileSet.load().check(given) if "x-1" in i.diagnostics]
+    place = "StructureDefinition.differential.element[1].constraint[0].expression"
+    assert [(i.severity, i.expression) for i in found] == ([] if readable else [("error", (place,))])
+    used = ProfileSet.load([given]).beyond_structure({"resourceType": "Patient", "name": [{"text": "王"}]}, [URL])
+    told = [i.severity for i in used if "cannot be checked" in i.diagnostics]
+    assert told == ([] if readable else ["warning"])
