@@ -23,7 +23,7 @@ class Settings:
     ``body_limit``: most bytes of a request body, also after decompression.
     ``page_size`` / ``page_max``: default and greatest ``_count`` (a greater one is cut and said in the self link).
     ``include_max``: most included resources of one page; more come through a continuation link.
-    ``expansion_max``: most codes of a value set's expansion that is not asked for by pages.
+    ``expansion_max``: most codes of a value set's expansion, or of a page of it.
     ``page_seconds``: how long the links to further pages of a search stay good.
     ``search_seconds``: a search that takes longer is given up.
     ``delete_max``: most resources that one conditional delete removes; 1 permits only single matches.

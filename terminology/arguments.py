@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/parameters.html. Every reader says what is wrong with a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ IGNORED = frozenset({"uuid", "cache-id", "diagnostics", "no-cache", "date", "_fo
 PINNING = frozenset(
     {"system-version", "check-system-version", "force-system-version", "default-valueset-version", "useSupplement"}
 )
+REPEATED = (PINNING | IGNORED | {"tx-resource", "property", "designation", "exclude-system", "dependency"}) - {"date"}
+_DATE = re.compile(
+    r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)(\.[0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?)?)?)?"
+)
 COMMON = frozenset({"tx-resource", "displayLanguage"}) | PINNING | IGNORED
 
 
@@ -28,14 +34,20 @@ class Arguments:
         self._accept = accept_language
 
     def check(self, known: frozenset[str], operation: str) -> None:
-        """Raise Invalid where there is an argument that the operation does not have."""
-        for name, _ in self.pairs:
+        """Raise Invalid where there is an argument that the operation does not have, or has only once."""
+        seen: set[str] = set()
+        for name, value in self.pairs:
             if name not in known and name not in IGNORED:
                 raise Invalid(
                     f"${operation} has no parameter '{name}'; it has {', '.join(sorted(known - IGNORED))}",
                     where=_where(name),
                     code="not-supported",
                 )
+            if name in seen and name not in REPEATED:
+                raise Invalid(f"${operation} takes one '{name}', not several", where=_where(name), code="invalid")
+            seen.add(name)
+            if name == "date" and not (isinstance(value, str) and _DATE.fullmatch(value)):
+                raise _wrong(name, "a date, perhaps with a time")
 
     def all(self, name: str) -> list[Any]:
         """Every value of this name."""

@@ -280,8 +280,10 @@ class Composer:
             listed = include.concepts.get(concept.code) or listed
             if listed is None:
                 return None
-        if not all(passes(one, system, concept) for one in include.filters):
-            return None
+        for one in include.filters:
+            self._spend(1)
+            if not passes(one, system, concept):
+                return None
         return Membership(system, concept, listed, include)
 
     # -- all members ----------------------------------------------------------------------------

@@ -38,8 +38,8 @@ _HEAD = ("url", "identifier", "version", "name", "title", "status", "experimenta
 class Wanted:
     """What an expansion should be like; ``told`` are the parameters to repeat in it, in their order.
 
-    ``most``: how many codes an expansion without paging may have. ``nested``: children within their parents, where the
-    value set is the whole or a branch of one hierarchy. ``properties``: codes of properties to show.
+    ``most``: how many codes an expansion, or a page of it, may have. ``nested``: children within their parents, where
+    the value set is the whole or a branch of one hierarchy. ``properties``: codes of properties to show.
     """
 
     filter: str = ""
@@ -134,7 +134,8 @@ def _page(parts: Sequence[Part], wanted: Wanted) -> _Page:
     if wanted.filter:
         parts = [_filtered(part, wanted.filter) for part in parts]
     found = _Page(total=sum(len(part.places) for part in parts))
-    if wanted.count is None and found.total - wanted.offset > wanted.most:
+    left = found.total - wanted.offset
+    if (left if wanted.count is None else min(left, wanted.count)) > wanted.most:
         raise TooCostly(
             f"The value set has {found.total} codes; at most {wanted.most} are listed at once: ask for them by pages"
             " (count and offset) or with a filter",

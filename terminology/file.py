@@ -6,6 +6,7 @@ memory. Versions stand side by side; loading the same version again replaces it,
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -53,23 +54,34 @@ class TerminologyFile:
         self._local = threading.local()
 
     def connection(self) -> sqlite3.Connection | None:
-        """This thread's own connection; None without a file."""
+        """This thread's own connection, to the file that is there now; None without a file."""
+        file = self._identity()
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None and self._path.is_file():
+        if found is not None and file != self._local.file:  # the file was taken away, or another put in its place
+            found = self._local.connection = None
+        if found is None and file is not None:
             found = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
             if found.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:  # still being made, or of another kind
                 found.close()
                 return None
             found.execute("PRAGMA mmap_size=4294967296")
-            self._local.connection = found
+            self._local.connection, self._local.file = found, file
         return found
 
-    def stamp(self) -> int | None:
-        """What changes with every load; None without a file."""
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def stamp(self) -> tuple[object, int] | None:
+        """What changes with every load, and when another file is put in place; None without a file."""
         connection = self.connection()
         if connection is None:
             return None
-        return int(connection.execute("SELECT value FROM state WHERE name='changes'").fetchone()[0])
+        changes = connection.execute("SELECT value FROM state WHERE name='changes'").fetchone()[0]
+        return self._local.file, int(changes)
 
     def layer(self) -> FileLayer:
         """What is in the file now, as a layer of terminology."""

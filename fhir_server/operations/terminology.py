@@ -30,9 +30,9 @@ _LONGEST = 2_000  # characters of a text that may quote the request
 async def answered(request: Request, context: Context, run: Run, *, quick: bool = True) -> Response:
     """The answer of ``run`` to the request; a refusal of terminology is an OperationOutcome with its details.
 
-    What is not ``quick``, or brings much along, is worked out in a thread.
+    What is not ``quick``, or may bring definitions along, is worked out in a thread.
     """
-    if quick and len(request.body) < context.settings.thread_from:
+    if quick and not request.body and request.resource is None:
         return _answer(request, context, run)
     return await aside(_answer, request, context, run)
 

@@ -342,3 +342,35 @@ def test_a_value_set_that_imports_again_and_again_holds_nobody_up(client: httpx.
     answer = client.post("ValueSet/$expand", json={"resourceType": "Parameters", "parameter": parts})
     assert answer.status_code == 422 and answer.json()["issue"][0]["code"] == "too-costly"
     assert answer.elapsed.total_seconds() < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"CodeSystem/$lookup?system={GENDER}&code=male&code=female", "code"),
+        (f"CodeSystem/$lookup?system={GENDER}&code=male&date=2020-13", "date"),
+        (f"ValueSet/$expand?url={GENDERS}&date=notadate", "date"),
+        (f"ValueSet/$expand?url={GENDERS}&count=1&count=2", "count"),
+        (f"ValueSet/$validate-code?url={GENDERS}&code=male&system={GENDER}&system=x", "system"),
+    ],
+)
+def test_what_may_come_once_comes_once_and_a_date_is_one(client: httpx.Client, path: str, name: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 400 and f"'{name}'" in answer.text
+
+
+def test_several_properties_and_a_date_are_taken(client: httpx.Client) -> None:
+    path = f"CodeSystem/$lookup?system={GENDER}&code=male&property=inactive&property=parent&date=2020-01-02T03:04:05Z"
+    assert client.get(path).status_code == 200
+
+
+def test_a_page_has_an_end_too(client: httpx.Client) -> None:
+    asked = {"url": GENDERS, "count": 100_000}
+    assert client.get("ValueSet/$expand", params=asked).status_code == 200  # there are fewer
+    codes = [{"code": f"c{number}"} for number in range(1_001)]
+    include = [{"system": "urn:p", "concept": codes}]
+    valueset = {"resourceType": "ValueSet", "status": "active", "compose": {"include": include}}
+    for count, status in ((1_000, 200), (100_000, 422)):
+        parts = [{"name": "valueSet", "resource": valueset}, {"name": "count", "valueInteger": count}]
+        answer = client.post("ValueSet/$expand", json={"resourceType": "Parameters", "parameter": parts})
+        assert answer.status_code == status, answer.text

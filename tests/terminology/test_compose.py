@@ -243,6 +243,17 @@ def test_too_many_codes_compared_are_refused() -> None:
     assert time.thread_time() - start < 2
 
 
+def test_one_code_is_asked_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    composer = Composer(from_resources([MANY]))
+    scans = [{"property": "code", "op": "regex", "value": f"c.{{0,{number}}}"} for number in range(1, 400)]
+    many = valueset_of(valueset({"system": "urn:many", "filter": scans}))
+    assert composer.member(many, "urn:many", "c1") is not None
+    ticks = iter(range(1_000))
+    monkeypatch.setattr("terminology.compose.monotonic", lambda: composer._until - 100 + next(ticks))
+    with pytest.raises(TooCostly):
+        composer.member(many, "urn:many", "c1")
+
+
 def test_too_many_codes_filtered_are_refused() -> None:
     scan = {"property": "display", "op": "regex", "value": "((x{50}){50})*"}
     with pytest.raises(TooCostly):

@@ -135,3 +135,15 @@ def test_forty_thousand_codes_are_filtered_quickly(file: TerminologyFile) -> Non
         assert found["expansion"]["total"] > 0
     # 16 ms where it was measured (docs/terminology.md); a slow machine passes, a slow search does not
     assert sorted(spent)[len(spent) * 9 // 10] < 0.1, spent
+
+
+def test_a_file_that_is_replaced_or_taken_away_is_noticed(file: TerminologyFile, tmp_path: Path) -> None:
+    file.load_system(head(SYSTEM), flat(SYSTEM))
+    before = file.stamp()
+    other = TerminologyFile(tmp_path / "other" / FILE)
+    other.load_system({**head(SYSTEM), "url": "urn:other"}, flat(SYSTEM))
+    (tmp_path / "other" / FILE).replace(tmp_path / FILE)
+    assert file.stamp() not in (before, None)
+    assert [url for _, url, _, _ in file.listing()] == ["urn:other"]
+    (tmp_path / FILE).unlink()
+    assert file.stamp() is None and file.listing() == []
