@@ -65,7 +65,7 @@ def read_policy(folder: Path) -> Policy:
     """
     try:
         content = (folder / FILE).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Policy()
     try:
         value = parse(content)
