@@ -80,7 +80,12 @@ def test_bombs_are_seen_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPa
         read_package(package(*((f"package/{n}.json", {}) for n in range(20))))
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"no tar"), archive()[:40], bytes(2000)])
+# Named, as compressed bytes tell the time: each process that collects the tests would call them otherwise.
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", gzip.compress(b"no tar"), archive()[:40], bytes(2000)],
+    ids=["empty", "words", "compressed words", "cut short", "zeros"],
+)
 def test_what_is_no_archive_is_refused(content: bytes) -> None:
     with pytest.raises(PackageError):
         read_package(content)
