@@ -297,7 +297,7 @@ def _approval(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant]
     approved = resource.get("status") in ("accepted", "in-progress", "completed")
     own = facts.custodian.startswith("Organization/")
     if approved and own and requester.startswith("Practitioner/") and low < high:
-        yield Grant(
+        grant = Grant(
             patient,
             requester,
             "approval",
@@ -309,24 +309,8 @@ def _approval(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant]
             given=facts.now,
             overriding=True,
         )
-        yield _who(patient, requester, "approval", low, high, facts)
-
-
-def _who(patient: str, grantee: str, kind: str, low: int, high: int, facts: Facts) -> Grant:
-    """Who the person is that an approval is about."""
-    return Grant(
-        patient,
-        grantee,
-        kind,
-        classes=RecordClass.IDENTITY,
-        sensitivity=EVERY_SENSITIVITY,
-        purposes=EVERY_PURPOSE,
-        low=low,
-        high=high,
-        document=f"Patient/{patient}",
-        given=facts.now,
-        overriding=True,
-    )
+        yield grant
+        yield replace(grant, classes=RecordClass.IDENTITY, custodian="", document=f"Patient/{patient}")
 
 
 def _statutory(resource: Resource, facts: Facts, patient: str) -> Iterator[Grant]:

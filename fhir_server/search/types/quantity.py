@@ -17,23 +17,10 @@ from fhir_server.search.sinks import Factory, Setting, Sink
 from fhir_server.search.tree import Node, Param, Quantity
 from fhir_server.search.types.number import read_number
 from terminology import ucum
+from terminology.comparators import bounds
 
 CANONICAL = "ucum:canonical"
 CURRENCY = "urn:iso:std:iso:4217"
-
-
-def _bounds(number: float, comparator: str | None) -> tuple[float, float]:
-    """The closed range of values that a quantity with a comparator stands for."""
-    match comparator:
-        case "<":
-            return -math.inf, math.nextafter(number, -math.inf)
-        case "<=":
-            return -math.inf, number
-        case ">":
-            return math.nextafter(number, math.inf), math.inf
-        case ">=":
-            return number, math.inf
-    return number, number
 
 
 def _add(out: Rows, key: str, low: float, high: float, value: Any) -> None:
@@ -55,7 +42,7 @@ def _quantity(key: str, setting: Setting) -> Sink:
         if number is None or type(number) is bool or not math.isfinite(plain := float(number)):
             return
         comparator = value.get("comparator")
-        low, high = _bounds(plain, comparator) if comparator is not None else (plain, plain)
+        low, high = bounds(plain, comparator) if comparator is not None else (plain, plain)
         _add(out, key, low, high, value)
 
     return sink

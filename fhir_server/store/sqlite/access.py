@@ -182,7 +182,7 @@ class Gate:
     @property
     def until(self) -> int:
         """When (µs) the next membership of the requester begins or ends, so that its conditions change."""
-        self.grantees  # noqa: B018 -- looking them up tells it
+        _ = self.grantees  # looking them up tells it
         return self._until
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from consent.compile import CONSENTS_ITSELF, GRANTING, Facts, grants_of
+from consent.compile import ADULT, CONSENTS_ITSELF, GRANTING, Facts, grants_of
 from consent.grant import ALWAYS, EVERYONE
 from consent.membership import GROUPING, memberships_of
 from consent.times import birthday
@@ -17,8 +17,6 @@ from fhir_server.store.sqlite.sql import marks
 
 Lid = Callable[[str, str], int]
 RULING = GRANTING | GROUPING | {"Patient"}
-# Under it the file of a minor (民法典 17) is open only to those who treat, or by approval (未成年人网络保护条例 36).
-ADULT_YEARS = 18
 _CONTRACT = ("status", "category", "subject", "participant", "period")  # what a family-doctor contract says
 _GRANT = f"INSERT INTO grants VALUES({','.join('?' * 19)})"
 
@@ -124,7 +122,7 @@ class Granting:
         """Whether a person of this number is 14 to 17 years old at ``now`` (µs): decides about the own file."""
         row = self._connection.execute("SELECT born FROM person WHERE pat=?", (person,)).fetchone()
         born = None if row is None else _last_day(row[0])
-        return born is not None and birthday(born, CONSENTS_ITSELF) <= now < birthday(born, ADULT_YEARS)
+        return born is not None and birthday(born, CONSENTS_ITSELF) <= now < birthday(born, ADULT)
 
     def drop(self, type_: str, lid: int) -> None:
         """The resource is deleted: its rules end."""
@@ -180,11 +178,14 @@ class Granting:
         return frozenset(pat for (pat,) in found)
 
     def _adult(self, born: str | None) -> int:
-        """When (µs) the person turns ADULT_YEARS; never where the date of birth is not known."""
+        """When (µs) the person is of age; never where the date of birth is not known.
+
+        Until then the file is open only to those who treat, or by approval (未成年人网络保护条例 36).
+        """
         day = _last_day(born)
         if day is None:
             return ALWAYS
-        return birthday(day, ADULT_YEARS)
+        return birthday(day, ADULT)
 
     def _regroup(self, lid: int) -> None:
         self._forget("member", lid)
